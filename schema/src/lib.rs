@@ -1,1 +1,17 @@
-//! placeholder
+//! The database of BigBrotr.
+//!
+//! Owns the schema (`migrations/`), the only code that speaks SQL ([`store::Store`]), the intake
+//! of the archive ([`ingest`]), the catalogue of public questions ([`catalog`]) and the node's
+//! private Postgres ([`embedded`]). It knows nothing of sockets to relays or clients.
+
+pub mod catalog;
+pub mod config;
+pub mod embedded;
+pub mod error;
+mod filter_sql;
+pub mod ingest;
+pub mod limits;
+mod recent;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;

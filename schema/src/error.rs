@@ -1,0 +1,72 @@
+//! What can go wrong between the services and the database.
+
+/// Why a database operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be reached.
+    #[error("cannot connect to the database")]
+    Connect(#[source] sqlx::Error),
+    /// A migration failed, or the database was migrated by a newer BigBrotr.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A statement failed.
+    #[error("database operation failed")]
+    Database(#[from] sqlx::Error),
+    /// What was read back does not make sense.
+    #[error("database holds an unreadable {what}: {reason}")]
+    Corrupt {
+        /// What was read.
+        what: &'static str,
+        /// Why it cannot be understood.
+        reason: String,
+    },
+    /// The server is too old.
+    #[error("the database server is PostgreSQL {version}, at least 15 is needed")]
+    TooOld {
+        /// The server's major version.
+        version: i32,
+    },
+    /// The component that does the work has been stopped.
+    #[error("the node is shutting down")]
+    Stopped,
+}
+
+impl StoreError {
+    /// Says whether the same operation may succeed later: the server is away, restarting, out of
+    /// connections, or the transaction collided with another.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect(error) | Self::Database(error) => is_retryable(error),
+            Self::Migrate(sqlx::migrate::MigrateError::Execute(error)) => is_retryable(error),
+            _ => false,
+        }
+    }
+
+    /// Says whether a statement ran out of its time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if error.code().as_deref() == Some("57014"))
+    }
+}
+
+fn is_retryable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // Classes: 08 connection, 40 transaction rollback, 53 resources, 57P shutdown;
+            // 55P03 is a lock that was not to be had.
+            Some(code) => {
+                ["08", "40", "53", "57P"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+                    || code == "55P03"
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}

@@ -1,0 +1,82 @@
+//! From a filter to SQL conditions: the only place where this is written.
+//!
+//! The in-memory matcher of [`bigbrotr_core::filter`] is its oracle. Values are bound, never
+//! interpolated.
+
+use bigbrotr_core::filter::Filter;
+use sha2::{Digest, Sha256};
+use sqlx::{Postgres, QueryBuilder};
+
+/// A table of events, by what it offers to filters.
+#[derive(Debug)]
+pub(crate) struct EventTable {
+    /// The column of `bigint[]` with [`tag_hash`]es, where there is one.
+    tag_hashes: Option<&'static str>,
+    /// The column with the time of expiry, where expired events must not be served.
+    expires_at: Option<&'static str>,
+}
+
+/// The events of our own relay.
+pub(crate) const RELAY_EVENTS: EventTable = EventTable {
+    tag_hashes: Some("tag_hashes"),
+    expires_at: Some("expires_at"),
+};
+
+/// Hashes a single-letter tag's name and first value for the tag index. Collisions are possible:
+/// whoever finds events by hash has to look again.
+pub(crate) fn tag_hash(name: char, value: &str) -> i64 {
+    let mut hasher = Sha256::new();
+    let mut buffer = [0; 4];
+    hasher.update(name.encode_utf8(&mut buffer).as_bytes());
+    hasher.update(value.as_bytes());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// Appends the filter's conditions, joined by `and`; `true` when there are none. `limit` and
+/// `search` are the caller's.
+pub(crate) fn push_conditions(
+    query: &mut QueryBuilder<Postgres>,
+    table: &EventTable,
+    filter: &Filter,
+    now: i64,
+) {
+    query.push("true");
+    if let Some(ids) = &filter.ids {
+        let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.0.to_vec()).collect();
+        query.push(" and id = any (").push_bind(ids).push(")");
+    }
+    if let Some(authors) = &filter.authors {
+        let authors: Vec<Vec<u8>> = authors.iter().map(|author| author.0.to_vec()).collect();
+        query
+            .push(" and pubkey = any (")
+            .push_bind(authors)
+            .push(")");
+    }
+    if let Some(kinds) = &filter.kinds {
+        let kinds: Vec<i32> = kinds.iter().map(|kind| i32::from(*kind)).collect();
+        query.push(" and kind = any (").push_bind(kinds).push(")");
+    }
+    if let Some(since) = filter.since {
+        query.push(" and created_at >= ").push_bind(since);
+    }
+    if let Some(until) = filter.until {
+        query.push(" and created_at <= ").push_bind(until);
+    }
+    if let Some(column) = table.tag_hashes {
+        for (name, values) in &filter.tags {
+            let hashes: Vec<i64> = values.iter().map(|value| tag_hash(*name, value)).collect();
+            query
+                .push(format_args!(" and {column} && "))
+                .push_bind(hashes);
+        }
+    }
+    if let Some(column) = table.expires_at {
+        query
+            .push(format_args!(" and ({column} is null or {column} > "))
+            .push_bind(now)
+            .push(")");
+    }
+}

@@ -1,0 +1,143 @@
+//! From parsed events to durable rows: what every source of events goes through.
+//!
+//! Submissions wait in a bounded queue, are merged into batches, checked (id and signature, off
+//! the async threads, only events that the archive does not know) and written in one transaction
+//! each. A submission is answered once its rows are durable, so a cursor may advance then. While
+//! the database is away submissions wait, and the full queue makes the sockets wait.
+
+mod verify;
+mod writer;
+
+use std::sync::Arc;
+
+use bigbrotr_core::event::Event;
+use prometheus::{Histogram, IntCounter, IntCounterVec};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::StoreError;
+use crate::limits::INGEST_QUEUE;
+use crate::store::{RelayId, Store};
+
+/// Events that one relay sent.
+#[derive(Debug)]
+struct Submission {
+    events: Vec<Event>,
+    relay: Option<RelayId>,
+    seen_at: i64,
+    answer: oneshot::Sender<Result<Ingested, StoreError>>,
+}
+
+/// What became of submitted events. The three add up to their number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// Events that the archive did not have.
+    pub new: u64,
+    /// Events that the archive had.
+    pub known: u64,
+    /// Events with a wrong id or signature, or that the database would not take: counted, named
+    /// in the log, never stored.
+    pub refused: u64,
+}
+
+/// The intake of the archive. Clones share one queue and one writer.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    queue: mpsc::Sender<Submission>,
+    store: Store,
+}
+
+impl Ingest {
+    /// Starts the writer on `tasks`. It ends, with everything in its hands written, when `stop`
+    /// is cancelled.
+    pub fn start(
+        store: Store,
+        metrics: Arc<IngestMetrics>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let (queue, submissions) = mpsc::channel(INGEST_QUEUE);
+        tasks.spawn(writer::Writer::new(store.clone(), metrics).run(submissions, stop));
+        Self { queue, store }
+    }
+
+    /// Archives events that a relay sent (`None`: from a file, without a relay), and returns once
+    /// they are durable. Waits for as long as the database is away.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] when the node shuts down before the events are durable; any other
+    /// when the database refuses for good.
+    pub async fn submit(
+        &self,
+        events: Vec<Event>,
+        relay: Option<RelayId>,
+    ) -> Result<Ingested, StoreError> {
+        if events.is_empty() {
+            return Ok(Ingested::default());
+        }
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission {
+            events,
+            relay,
+            seen_at: self.store.now(),
+            answer,
+        };
+        self.queue
+            .send(submission)
+            .await
+            .map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+/// What the ingest path counts.
+#[derive(Debug)]
+pub struct IngestMetrics {
+    new: IntCounter,
+    known: IntCounter,
+    associations: IntCounter,
+    refused: IntCounterVec,
+    retries: IntCounter,
+    batch_seconds: Histogram,
+}
+
+impl IngestMetrics {
+    /// Registers the metrics.
+    pub fn register(registry: &prometheus::Registry) -> prometheus::Result<Arc<Self>> {
+        use prometheus::{HistogramOpts, Opts};
+        let metrics = Self {
+            new: IntCounter::new("bigbrotr_ingest_new_events_total", "Events archived.")?,
+            known: IntCounter::new(
+                "bigbrotr_ingest_known_events_total",
+                "Events received that the archive had.",
+            )?,
+            associations: IntCounter::new(
+                "bigbrotr_ingest_new_associations_total",
+                "Pairs of event and relay archived.",
+            )?,
+            refused: IntCounterVec::new(
+                Opts::new(
+                    "bigbrotr_ingest_refused_events_total",
+                    "Events refused, by reason: wrong_id, wrong_signature, database.",
+                ),
+                &["reason"],
+            )?,
+            retries: IntCounter::new(
+                "bigbrotr_ingest_retries_total",
+                "Ingest transactions that failed and were tried again.",
+            )?,
+            batch_seconds: Histogram::with_opts(HistogramOpts::new(
+                "bigbrotr_ingest_batch_seconds",
+                "Time from taking a batch to its commit.",
+            ))?,
+        };
+        registry.register(Box::new(metrics.new.clone()))?;
+        registry.register(Box::new(metrics.known.clone()))?;
+        registry.register(Box::new(metrics.associations.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.retries.clone()))?;
+        registry.register(Box::new(metrics.batch_seconds.clone()))?;
+        Ok(Arc::new(metrics))
+    }
+}

@@ -1,0 +1,35 @@
+//! Every bound of this crate, with its unit and the reason for it.
+
+use std::time::Duration;
+
+/// The most events that one ingest transaction writes. Large enough to pay for the commit, small
+/// enough to keep the memory of a batch around ten megabytes.
+pub const INGEST_BATCH_EVENTS: usize = 5_000;
+
+/// The most bytes of event JSON in one ingest transaction, so that megabyte events cannot make a
+/// batch of gigabytes.
+pub const INGEST_BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many submissions may wait for the writer: beyond that, sockets wait.
+pub const INGEST_QUEUE: usize = 64;
+
+/// Events that one verification task checks: about 10 ms of CPU.
+pub const VERIFY_CHUNK: usize = 256;
+
+/// Ids that the recent-id memory holds: at 56 bytes each about 30 MB when full.
+pub const RECENT_IDS: usize = 500_000;
+
+/// First delay before a failed transaction is tried again.
+pub const RETRY_BASE: Duration = Duration::from_millis(100);
+
+/// Longest delay before a failed transaction is tried again.
+pub const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Batches that one rollup transaction folds: bounds its memory and its time.
+pub const ROLLUP_BATCHES: i64 = 64;
+
+/// The most stored events that one query of the relay's events returns, whatever it asks for.
+pub const QUERY_MAX_EVENTS: usize = 5_000;
+
+/// Events that a listener re-reads after its connection was lost, at most in one go.
+pub const LISTEN_REREAD_EVENTS: i64 = 10_000;

@@ -1,0 +1,168 @@
+//! The only code that speaks SQL: one file per family of tables.
+//!
+//! Owns the connection pools and the migrations. It does not own the server: a private one is
+//! started by [`crate::embedded`].
+
+mod archive;
+mod health;
+mod jobs;
+mod metadata;
+mod relay_events;
+mod relays;
+mod rollup;
+mod sync;
+mod verify;
+
+use std::sync::Arc;
+
+use bigbrotr_core::clock::SharedClock;
+use sha2::{Digest, Sha256};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+
+pub use self::archive::{ArchivedEvents, Sighting};
+pub use self::health::DatabaseStatus;
+pub use self::jobs::{Job, JobOutcome};
+pub use self::metadata::{Document, Snapshot};
+pub use self::relay_events::{PublishOutcome, RelayEventFeed, StoredEvent};
+pub use self::relays::{DueRelay, KnownRelay, RelayId};
+pub use self::rollup::RollupStep;
+pub use self::sync::{Coverage, Gap, SyncProgress, SyncTask};
+pub use self::verify::Difference;
+use crate::config::DatabaseConfig;
+use crate::error::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// A handle to the database; clones share their pools.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+    pub(crate) public: PgPool,
+    pub(crate) config: Arc<DatabaseConfig>,
+    pub(crate) clock: SharedClock,
+    direct: PgConnectOptions,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("host", &self.direct.get_host())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects to the database at `url`; the configuration says how many connections.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`] when it cannot be reached, [`StoreError::TooOld`] before
+    /// PostgreSQL 15.
+    pub async fn connect(
+        url: &str,
+        config: Arc<DatabaseConfig>,
+        clock: SharedClock,
+    ) -> Result<Self, StoreError> {
+        let options = options(url)?;
+        let direct = match config.direct_url.expose() {
+            "" => options.clone(),
+            url => self::options(url)?,
+        };
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(config.acquire_timeout)
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::Connect)?;
+        let replica = match config.replica_url.expose() {
+            "" => options,
+            url => self::options(url)?,
+        };
+        // Lazy: a replica that is away must not keep the node from starting.
+        let public = PgPoolOptions::new()
+            .max_connections(config.public_connections)
+            .acquire_timeout(config.acquire_timeout)
+            .connect_lazy_with(replica);
+        let version: i32 =
+            sqlx::query_scalar("select current_setting('server_version_num')::int / 10000")
+                .fetch_one(&pool)
+                .await?;
+        if version < 15 {
+            return Err(StoreError::TooOld { version });
+        }
+        Ok(Self {
+            pool,
+            public,
+            config,
+            clock,
+            direct,
+        })
+    }
+
+    /// Brings the schema to this version. Safe when several processes do it at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        // On a connection of its own, and directly: the migrator's lock belongs to a session.
+        let mut connection = self.direct.connect().await.map_err(StoreError::Connect)?;
+        let outcome = MIGRATIONS
+            .run(&mut connection)
+            .await
+            .map_err(StoreError::Migrate);
+        connection.close().await?;
+        outcome
+    }
+
+    /// Returns the version of the newest migration that this program brings.
+    pub fn schema_version() -> i64 {
+        MIGRATIONS
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Identifies the schema that the migrations make: changes with any of their statements.
+    pub fn schema_fingerprint() -> String {
+        let mut hasher = Sha256::new();
+        for migration in MIGRATIONS.iter() {
+            hasher.update(&migration.checksum);
+        }
+        hex::encode(&hasher.finalize()[..8])
+    }
+
+    /// Opens a connection that listens: to the server itself, never through a pooler.
+    pub(crate) async fn listener(&self) -> Result<PgListener, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.config.acquire_timeout)
+            .connect_lazy_with(self.direct.clone());
+        PgListener::connect_with(&pool)
+            .await
+            .map_err(StoreError::Connect)
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub async fn close(&self) {
+        self.public.close().await;
+        self.pool.close().await;
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.parse().map_err(StoreError::Connect)?;
+    Ok(options
+        .application_name("bigbrotr")
+        .log_slow_statements(tracing::log::LevelFilter::Off, std::time::Duration::ZERO))
+}
+
+/// Reads a 32-byte column.
+pub(crate) fn bytes32(bytes: &[u8], what: &'static str) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Corrupt {
+        what,
+        reason: format!("{} bytes instead of 32", bytes.len()),
+    })
+}

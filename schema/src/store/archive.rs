@@ -1,0 +1,166 @@
+//! The archive's events: what is known, what is new, and reading them back.
+
+use std::collections::HashSet;
+
+use bigbrotr_core::event::{Event, EventId, Pubkey};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::{RelayId, Store, bytes32};
+use crate::error::StoreError;
+
+/// Somebody had an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// Which event.
+    pub event: EventId,
+    /// Which relay.
+    pub relay: RelayId,
+    /// When, by our clock: Unix seconds.
+    pub seen_at: i64,
+}
+
+/// What an ingest transaction added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ArchivedEvents {
+    /// Events that were not in the archive.
+    pub new_events: u64,
+    /// Pairs of event and relay that were not in the archive.
+    pub new_associations: u64,
+}
+
+impl Store {
+    /// Says which of these events are archived already.
+    pub async fn archived_ids(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        let ids: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar("select id from events where id = any ($1)")
+            .bind(ids)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|id| bytes32(id, "event id").map(EventId))
+            .collect()
+    }
+
+    /// Archives verified events and sightings in one transaction, idempotently. Sightings may
+    /// name events of this call or archived ones. Each event may be given once.
+    pub async fn insert_events(
+        &self,
+        events: &[&Event],
+        sightings: &[Sighting],
+    ) -> Result<ArchivedEvents, StoreError> {
+        let keep = self.config.archive;
+        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+        let tags: Vec<Option<String>> = events
+            .iter()
+            .map(|e| keep.tags.then(|| json(serde_json::to_string(&e.tags))))
+            .collect();
+        let contents: Vec<Option<String>> = events
+            .iter()
+            .map(|e| {
+                keep.content
+                    .then(|| json(serde_json::to_string(&e.content)))
+            })
+            .collect();
+        let sigs: Vec<Option<&[u8]>> = events
+            .iter()
+            .map(|e| keep.signatures.then_some(e.sig.as_slice()))
+            .collect();
+        let row = sqlx::query(
+            "select new_events, new_associations
+             from insert_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(events.iter().map(|e| e.id.0.as_slice()).collect::<Vec<_>>())
+        .bind(
+            events
+                .iter()
+                .map(|e| e.pubkey.0.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .bind(events.iter().map(|e| e.created_at).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| i32::from(e.kind)).collect::<Vec<_>>())
+        .bind(tags)
+        .bind(contents)
+        .bind(sigs)
+        .bind(
+            sightings
+                .iter()
+                .map(|s| s.event.0.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .bind(sightings.iter().map(|s| s.relay.0).collect::<Vec<_>>())
+        .bind(sightings.iter().map(|s| s.seen_at).collect::<Vec<_>>())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(ArchivedEvents {
+            new_events: row.try_get::<i64, _>("new_events")? as u64,
+            new_associations: row.try_get::<i64, _>("new_associations")? as u64,
+        })
+    }
+
+    /// Returns an archived event, `None` when it is not there or not kept whole.
+    pub async fn get_event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        let row = sqlx::query(
+            "select id, pubkey, created_at, kind, tags::text as tags, content::text as content, sig
+             from events where id = $1",
+        )
+        .bind(id.0.as_slice())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map_or(Ok(None), |row| read_event(&row))
+    }
+
+    /// Returns up to `most` archived events with numbers above `after`, in the order of their
+    /// numbers, each with its number. Events that are not kept whole are left out.
+    pub async fn list_events(
+        &self,
+        after: i64,
+        most: i64,
+    ) -> Result<Vec<(i64, Option<Event>)>, StoreError> {
+        let rows = sqlx::query(
+            "select num, id, pubkey, created_at, kind, tags::text as tags,
+                content::text as content, sig
+             from events where num > $1 order by num limit $2",
+        )
+        .bind(after)
+        .bind(most)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get("num")?, read_event(row)?)))
+            .collect()
+    }
+
+    /// Returns the relays that had an event, by URL.
+    pub async fn list_event_relays(&self, id: &EventId) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select r.url from events e join events_relays er on er.event_num = e.num
+             join relays r on r.id = er.relay_id where e.id = $1 order by r.url",
+        )
+        .bind(id.0.as_slice())
+        .fetch_all(&self.pool)
+        .await?)
+    }
+}
+
+fn read_event(row: &PgRow) -> Result<Option<Event>, StoreError> {
+    let tags: Option<&str> = row.try_get("tags")?;
+    let content: Option<&str> = row.try_get("content")?;
+    let sig: Option<&[u8]> = row.try_get("sig")?;
+    let (Some(tags), Some(content), Some(sig)) = (tags, content, sig) else {
+        return Ok(None);
+    };
+    let corrupt = |what, reason: String| StoreError::Corrupt { what, reason };
+    Ok(Some(Event {
+        id: EventId(bytes32(row.try_get("id")?, "event id")?),
+        pubkey: Pubkey(bytes32(row.try_get("pubkey")?, "pubkey")?),
+        created_at: row.try_get("created_at")?,
+        kind: u16::try_from(row.try_get::<i32, _>("kind")?)
+            .map_err(|error| corrupt("kind", error.to_string()))?,
+        tags: serde_json::from_str(tags).map_err(|e| corrupt("tags", e.to_string()))?,
+        content: serde_json::from_str(content).map_err(|e| corrupt("content", e.to_string()))?,
+        sig: sig
+            .try_into()
+            .map_err(|_| corrupt("signature", format!("{} bytes instead of 64", sig.len())))?,
+    }))
+}

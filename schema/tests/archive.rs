@@ -1,0 +1,363 @@
+//! The archive: what goes in comes back, is counted once, and the statistics are true.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bigbrotr_core::clock::ManualClock;
+use bigbrotr_core::event::{Event, EventId};
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_schema::catalog::Catalog;
+use bigbrotr_schema::config::{ArchiveConfig, DatabaseConfig};
+use bigbrotr_schema::embedded::testing::TestDatabase;
+use bigbrotr_schema::ingest::{Ingest, IngestMetrics, Ingested};
+use bigbrotr_schema::store::{RelayId, Store};
+use bigbrotr_schema::testing::{test_store, test_store_with};
+use bigbrotr_testkit::population::{EventMaker, InvalidEvents, author_keys};
+use bigbrotr_testkit::{Population, PopulationConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const NOW: i64 = 1_750_000_000;
+
+struct Archive {
+    store: Store,
+    ingest: Ingest,
+    clock: ManualClock,
+    stop: CancellationToken,
+    _database: TestDatabase,
+}
+
+impl Archive {
+    async fn new() -> Self {
+        Self::with(DatabaseConfig::default()).await
+    }
+
+    async fn with(config: DatabaseConfig) -> Self {
+        let clock = ManualClock::new(NOW);
+        let (store, database) = test_store_with(config, Arc::new(clock.clone())).await;
+        let stop = CancellationToken::new();
+        let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
+        let ingest = Ingest::start(store.clone(), metrics, &TaskTracker::new(), stop.clone());
+        Self {
+            store,
+            ingest,
+            clock,
+            stop,
+            _database: database,
+        }
+    }
+
+    async fn relay(&self, url: &str) -> RelayId {
+        let url = RelayUrl::parse(url, &UrlPolicy::default()).unwrap();
+        self.store
+            .insert_relays(std::slice::from_ref(&url))
+            .await
+            .unwrap();
+        self.store.get_relay(&url).await.unwrap().unwrap().id
+    }
+
+    async fn fold(&self) {
+        while self.store.rollup_step().await.unwrap().unwrap().batches > 0 {}
+        let differences = self.store.verify_statistics(10).await.unwrap();
+        assert!(differences.is_empty(), "{differences:#?}");
+        assert_eq!(
+            self.store.as_of().await.unwrap(),
+            bigbrotr_core::clock::Clock::now(&self.clock)
+        );
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn population(seed: u64, events: usize) -> Vec<Event> {
+    let population = Population::generate(&PopulationConfig::new(seed, events, NOW));
+    population
+        .events()
+        .iter()
+        .map(bigbrotr_testkit::SimEvent::event)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_valid_event_comes_back_byte_for_byte() {
+    let archive = Archive::new().await;
+    let relay = archive.relay("wss://relay.example.com").await;
+    let keys = author_keys(1, 1);
+    let scalars: String = [
+        '\0', '\u{1}', '\u{1f}', '\u{7f}', '\u{d7ff}', '\u{e000}', '\u{ffff}',
+    ]
+    .into_iter()
+    .chain(('\u{10000}'..='\u{10ffff}').step_by(997))
+    .collect();
+    let mut events = vec![
+        EventMaker::new(0).kind(0).content("").sign(&keys),
+        EventMaker::new((1 << 53) - 1)
+            .kind(65_535)
+            .content("\0")
+            .sign(&keys),
+        EventMaker::new(NOW)
+            .content(&scalars)
+            .tag(["t", &scalars])
+            .sign(&keys),
+        EventMaker::new(NOW)
+            .content("x".repeat(1_000_000))
+            .sign(&keys),
+        EventMaker::new(NOW)
+            .tag(["a", &"v".repeat(9_000)])
+            .tag(["b", &"w".repeat(60_000)])
+            .sign(&keys),
+        EventMaker::new(NOW)
+            .tag(["", ""])
+            .tag(["only"])
+            .tag(Vec::<String>::new())
+            .sign(&keys),
+        EventMaker::new(NOW)
+            .content("quote \" slash / back \\ \u{2028}")
+            .sign(&keys),
+    ];
+    events.extend(population(7, 300));
+    let count = events.len() as u64;
+    let ingested = archive
+        .ingest
+        .submit(events.clone(), Some(relay))
+        .await
+        .unwrap();
+    assert_eq!(
+        ingested,
+        Ingested {
+            new: count,
+            known: 0,
+            refused: 0
+        }
+    );
+    for event in &events {
+        let back = archive.store.get_event(&event.id).await.unwrap().unwrap();
+        assert_eq!(&back, event);
+        back.verify().unwrap();
+    }
+    archive.fold().await;
+}
+
+#[tokio::test]
+async fn an_event_is_new_once_and_seen_by_each_relay_once() {
+    let archive = Archive::new().await;
+    let (one, two) = (
+        archive.relay("wss://one.example.com").await,
+        archive.relay("wss://two.example.com").await,
+    );
+    let events = population(1, 500);
+    let first = archive
+        .ingest
+        .submit(events.clone(), Some(one))
+        .await
+        .unwrap();
+    assert_eq!((first.new, first.known), (500, 0));
+    let mut twice = events.clone();
+    twice.extend(events.clone());
+    let again = archive.ingest.submit(twice, Some(one)).await.unwrap();
+    assert_eq!((again.new, again.known), (0, 1_000));
+    let second = archive
+        .ingest
+        .submit(events[..100].to_vec(), Some(two))
+        .await
+        .unwrap();
+    assert_eq!((second.new, second.known), (0, 100));
+    archive.fold().await;
+    let relays = archive
+        .store
+        .list_event_relays(&events[0].id)
+        .await
+        .unwrap();
+    assert_eq!(relays, ["wss://one.example.com", "wss://two.example.com"]);
+    assert_eq!(
+        archive
+            .store
+            .list_event_relays(&events[499].id)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn invalid_events_are_refused_counted_and_leave_no_trace() {
+    let archive = Archive::new().await;
+    let relay = archive.relay("wss://relay.example.com").await;
+    let good = population(2, 20);
+    let invalid = InvalidEvents::new(author_keys(9, 9), NOW);
+    let mut events = good.clone();
+    events.push(invalid.wrong_signature());
+    events.push(invalid.wrong_id());
+    events.push(invalid.impossible_pubkey());
+    // A forged copy ahead of its true twin must not take it along.
+    let twin = EventMaker::new(NOW)
+        .content("twin")
+        .sign(&author_keys(3, 3));
+    let mut forged = twin.clone();
+    forged.sig[0] ^= 1;
+    let mut altered = twin.clone();
+    altered.content.push('!');
+    events.extend([forged.clone(), altered, forged, twin.clone(), twin.clone()]);
+    let ingested = archive.ingest.submit(events, Some(relay)).await.unwrap();
+    assert_eq!(
+        ingested,
+        Ingested {
+            new: 21,
+            known: 1,
+            refused: 6
+        }
+    );
+    assert_eq!(archive.store.get_event(&twin.id).await.unwrap(), Some(twin));
+    let refused: EventId = invalid.wrong_signature().id;
+    assert_eq!(archive.store.get_event(&refused).await.unwrap(), None);
+    assert!(
+        archive
+            .store
+            .list_event_relays(&refused)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    archive.fold().await;
+}
+
+#[tokio::test]
+async fn statistics_follow_the_windows_as_time_passes() {
+    let archive = Archive::new().await;
+    let (one, two) = (
+        archive.relay("wss://one.example.com").await,
+        archive.relay("wss://two.example.com").await,
+    );
+    let keys = author_keys(1, 1);
+    // Edges of every window, and events from the future.
+    let mut events = population(3, 400);
+    for offset in [
+        0, -3_599, -3_600, -3_601, -86_400, -604_800, -2_592_000, 1, 10, 90_000,
+    ] {
+        events.push(EventMaker::new(NOW + offset).kind(30_000).sign(&keys));
+    }
+    archive.fold().await;
+    for (n, chunk) in events.chunks(97).enumerate() {
+        archive
+            .ingest
+            .submit(chunk.to_vec(), Some(one))
+            .await
+            .unwrap();
+        if n % 2 == 0 {
+            archive
+                .ingest
+                .submit(chunk.to_vec(), Some(two))
+                .await
+                .unwrap();
+        }
+        archive.clock.advance(Duration::from_secs(1));
+        archive.fold().await;
+    }
+    for step in [1, 8, 3_600, 40_000, 50_000, 600_000, 2_600_000] {
+        archive.clock.advance(Duration::from_secs(step));
+        archive.fold().await;
+    }
+    let catalog = Catalog::load(archive.store.clone(), &[]).await.unwrap();
+    let all = catalog.run("events.stats", &BTreeMap::new()).await.unwrap();
+    assert!(all.json.contains("\"events\":410,"), "{}", all.json);
+    let month = BTreeMap::from([("window".to_owned(), "30d".to_owned())]);
+    let month = catalog.run("events.stats", &month).await.unwrap();
+    assert!(month.json.contains("\"events\":0,"), "{}", month.json);
+}
+
+#[tokio::test]
+async fn a_broken_statistic_is_named() {
+    let archive = Archive::new().await;
+    let relay = archive.relay("wss://relay.example.com").await;
+    archive
+        .ingest
+        .submit(population(4, 50), Some(relay))
+        .await
+        .unwrap();
+    archive.fold().await;
+    let pool = sqlx::PgPool::connect(&archive._database.url())
+        .await
+        .unwrap();
+    sqlx::query("update stats_kinds set events = events + 1 where win = 0 and kind = 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let differences = archive.store.verify_statistics(10).await.unwrap();
+    assert_eq!(differences.len(), 1);
+    assert_eq!(differences[0].statistic, "kind_counts_total");
+    assert!(
+        differences[0].to_string().contains("0 1 events: expected"),
+        "{}",
+        differences[0]
+    );
+}
+
+#[tokio::test]
+async fn an_implementation_may_keep_less() {
+    let keep = ArchiveConfig {
+        tags: false,
+        content: false,
+        signatures: false,
+    };
+    let archive = Archive::with(DatabaseConfig {
+        archive: keep,
+        ..DatabaseConfig::default()
+    })
+    .await;
+    let relay = archive.relay("wss://relay.example.com").await;
+    let events = population(5, 50);
+    let ingested = archive
+        .ingest
+        .submit(events.clone(), Some(relay))
+        .await
+        .unwrap();
+    assert_eq!(ingested.new, 50);
+    archive.fold().await;
+    let catalog = Catalog::load(archive.store.clone(), &[]).await.unwrap();
+    let id = BTreeMap::from([("id".to_owned(), events[0].id.to_hex())]);
+    let answer = catalog.run("events.get", &id).await.unwrap();
+    assert!(
+        answer
+            .json
+            .contains("\"tags\":null,\"content\":null,\"sig\":null"),
+        "{}",
+        answer.json
+    );
+}
+
+#[tokio::test]
+async fn the_public_role_reads_views_and_nothing_else() {
+    let (_store, database) = test_store().await;
+    let pool = sqlx::PgPool::connect(&database.url()).await.unwrap();
+    for (role, statement, allowed) in [
+        ("readonly_public", "select * from events_statistics", true),
+        ("readonly_public", "select * from relays_overview", true),
+        ("readonly_public", "select * from events", false),
+        ("readonly_public", "select * from dvm_jobs", false),
+        ("readonly_public", "delete from rollup_queue", false),
+        ("readonly_public", "select rollup_step(1, 1)", false),
+        ("readonly_public", "create table t (x int)", false),
+        ("readonly_system", "select * from sync_state", true),
+        ("readonly_system", "select * from dvm_jobs", false),
+        ("readonly_system", "update relays set url = 'x'", false),
+        (
+            "admin",
+            "insert into relays (url, network, discovered_at) values ('x', 'tor', 1)",
+            true,
+        ),
+    ] {
+        let mut tx = pool.begin().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set local role {role}")))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let outcome = sqlx::query(statement).execute(&mut *tx).await;
+        assert_eq!(outcome.is_ok(), allowed, "{role}: {statement}: {outcome:?}");
+    }
+}

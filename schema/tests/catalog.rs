@@ -1,0 +1,190 @@
+//! The catalogue: every entry answers, pages add up, and bad questions get clear errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_schema::catalog::{Catalog, Shape};
+use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
+use bigbrotr_schema::store::Store;
+use bigbrotr_schema::testing::test_store;
+use bigbrotr_testkit::{Population, PopulationConfig};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+async fn fill(store: &Store) {
+    let urls: Vec<RelayUrl> = ["wss://a.example.com", "ws://b.example.com/nostr"]
+        .iter()
+        .map(|url| RelayUrl::parse(url, &UrlPolicy::default()).unwrap())
+        .collect();
+    store.insert_relays(&urls).await.unwrap();
+    let relay = store.get_relay(&urls[0]).await.unwrap().unwrap().id;
+    let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
+    let ingest = Ingest::start(
+        store.clone(),
+        metrics,
+        &TaskTracker::new(),
+        CancellationToken::new(),
+    );
+    let population = Population::generate(&PopulationConfig::new(1, 600, 1_700_000_000));
+    let events = population
+        .events()
+        .iter()
+        .map(bigbrotr_testkit::SimEvent::event)
+        .collect();
+    ingest.submit(events, Some(relay)).await.unwrap();
+    while store.rollup_step().await.unwrap().unwrap().batches > 0 {}
+}
+
+fn params(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_list_pages_through_all_rows_in_every_order() {
+    let (store, _database) = test_store().await;
+    fill(&store).await;
+    let catalog = Catalog::load(store, &[]).await.unwrap();
+    for entry in catalog.entries().filter(|entry| entry.shape == Shape::List) {
+        let sorts = match entry.param("sort").map(|param| param.kind.to_string()) {
+            Some(words) => words.split(", ").map(ToOwned::to_owned).collect(),
+            None => vec![String::new()],
+        };
+        for sort in sorts {
+            let mut given = params(&[("limit", "7")]);
+            if entry
+                .param("limit")
+                .is_some_and(|p| p.canonical_value("7").is_none())
+            {
+                given.clear();
+            }
+            if !sort.is_empty() {
+                given.insert("sort".into(), sort.clone());
+            }
+            let mut whole = given.clone();
+            let max = entry.param("limit").unwrap().kind.to_string();
+            whole.insert("limit".into(), max.rsplit(' ').next().unwrap().to_owned());
+            let all: Value =
+                serde_json::from_str(&catalog.run(&entry.name, &whole).await.unwrap().json)
+                    .unwrap();
+            let mut rows = Vec::new();
+            loop {
+                let answer = catalog.run(&entry.name, &given).await.unwrap();
+                let json: Value = serde_json::from_str(&answer.json).unwrap();
+                assert_eq!(json["meta"]["query"], entry.name.as_str());
+                rows.extend(json["data"].as_array().unwrap().clone());
+                match answer.next {
+                    Some(next) => given.insert("cursor".into(), next),
+                    None => break,
+                };
+            }
+            assert_eq!(Value::Array(rows), all["data"], "{} by {sort}", entry.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn sorting_columns_stay_out_of_answers() {
+    let (store, _database) = test_store().await;
+    fill(&store).await;
+    let catalog = Catalog::load(store, &[]).await.unwrap();
+    let json = catalog
+        .run("relays.list", &params(&[("sort", "rtt")]))
+        .await
+        .unwrap()
+        .json;
+    let answer: Value = serde_json::from_str(&json).unwrap();
+    let names: BTreeSet<&str> = answer["data"][0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert!(
+        names.contains("url") && !names.iter().any(|name| name.starts_with('_')),
+        "{names:?}"
+    );
+    assert_eq!(answer["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn bad_questions_get_clear_errors() {
+    let (store, _database) = test_store().await;
+    let catalog = Catalog::load(store, &[]).await.unwrap();
+    for (name, given, json) in [
+        (
+            "nope",
+            params(&[]),
+            r#"{"error":{"code":"unknown_query","message":"there is no question named \"nope\"; ask \"catalog\" for the list"}}"#,
+        ),
+        (
+            "events.stats",
+            params(&[("window", "2h")]),
+            r#"{"error":{"code":"invalid_param","message":"window: expected one of 1h, 24h, 7d, 30d, all","param":"window"}}"#,
+        ),
+        (
+            "events.stats",
+            params(&[("windw", "1h")]),
+            r#"{"error":{"code":"invalid_param","message":"windw: unknown parameter; events.stats takes window","param":"windw"}}"#,
+        ),
+        (
+            "relays.get",
+            params(&[]),
+            r#"{"error":{"code":"invalid_param","message":"url: missing; expected relay URL","param":"url"}}"#,
+        ),
+        (
+            "relays.get",
+            params(&[("url", "wss://nobody.example.com")]),
+            r#"{"error":{"code":"not_found","message":"this relay is not known"}}"#,
+        ),
+        (
+            "kinds.list",
+            params(&[("cursor", "rubbish")]),
+            r#"{"error":{"code":"invalid_param","message":"cursor: expected meta.next of an answer in the same order","param":"cursor"}}"#,
+        ),
+        (
+            "catalog",
+            params(&[("x", "1")]),
+            r#"{"error":{"code":"invalid_param","message":"x: catalog takes no parameters","param":"x"}}"#,
+        ),
+    ] {
+        assert_eq!(catalog.run(name, &given).await.unwrap_err().to_json(), json);
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_an_implementation_is_checked_at_start() {
+    let (store, _database) = test_store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.sql");
+    let head = "-- name: my.relays\n-- help: Mine.\n-- path: /mine\n";
+    std::fs::write(
+        &file,
+        format!("{head}select count(*) as relays from relays_overview"),
+    )
+    .unwrap();
+    let catalog = Catalog::load(store.clone(), &[folder.path()])
+        .await
+        .unwrap();
+    let answer = catalog.run("my.relays", &BTreeMap::new()).await.unwrap();
+    assert!(
+        answer.json.starts_with(r#"{"data":{"relays":0},"meta":"#),
+        "{}",
+        answer.json
+    );
+    for sql in [
+        "select * from events",
+        "select 1 from nothing",
+        "delete from relays returning 1",
+    ] {
+        std::fs::write(&file, format!("{head}{sql}")).unwrap();
+        let error = Catalog::load(store.clone(), &[folder.path()])
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("mine.sql"), "{error}");
+    }
+}
