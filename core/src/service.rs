@@ -28,10 +28,6 @@ pub enum ServiceName {
     Api,
     /// Answers NIP-90 jobs.
     Dvm,
-    /// Discovers relay URLs.
-    Finder,
-    /// Proves that candidates speak Nostr.
-    Validator,
     /// Measures relays (NIP-66).
     Monitor,
     /// Archives the events of every readable relay.
@@ -42,14 +38,12 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All services in starting order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 8] = [
         Self::Initializer,
         Self::Rollup,
         Self::Relay,
         Self::Api,
         Self::Dvm,
-        Self::Finder,
-        Self::Validator,
         Self::Monitor,
         Self::Synchronizer,
         Self::PrioritySynchronizer,
@@ -63,8 +57,6 @@ impl ServiceName {
             Self::Relay => "relay",
             Self::Api => "api",
             Self::Dvm => "dvm",
-            Self::Finder => "finder",
-            Self::Validator => "validator",
             Self::Monitor => "monitor",
             Self::Synchronizer => "synchronizer",
             Self::PrioritySynchronizer => "priority-synchronizer",

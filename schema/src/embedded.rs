@@ -157,6 +157,7 @@ impl EmbeddedPostgres {
     /// whether that was necessary. The port stays if nobody has taken it meanwhile: ask for
     /// the URL again.
     pub async fn ensure_running(&mut self) -> Result<bool, EmbeddedError> {
+        self.reap();
         let Some(users) = &self.users else {
             return Ok(false);
         };
@@ -196,7 +197,7 @@ impl EmbeddedPostgres {
 
     /// Takes note of the end of a child, so that it does not stay behind as a zombie.
     fn reap(&mut self) {
-        if let Some(mut child) = self.process.take() {
+        if let Some(child) = &mut self.process {
             child.try_wait().ok();
         }
     }

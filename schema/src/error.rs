@@ -36,10 +36,17 @@ impl StoreError {
     /// connections, or the transaction collided with another.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect(error) | Self::Database(error) => is_retryable(error),
-            Self::Migrate(sqlx::migrate::MigrateError::Execute(error)) => is_retryable(error),
+            Self::Connect(error)
+            | Self::Database(error)
+            | Self::Migrate(sqlx::migrate::MigrateError::Execute(error)) => is_retryable(error),
             _ => false,
         }
+    }
+
+    /// Says whether the transaction collided with another one and only has to be repeated.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("40001" | "40P01")))
     }
 
     /// Says whether a statement ran out of its time.

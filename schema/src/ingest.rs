@@ -26,8 +26,11 @@ struct Submission {
     events: Vec<Event>,
     relay: Option<RelayId>,
     seen_at: i64,
-    answer: oneshot::Sender<Result<Ingested, StoreError>>,
+    answer: Answer,
 }
+
+/// How a submitter hears of its events.
+type Answer = oneshot::Sender<Result<Ingested, StoreError>>;
 
 /// What became of submitted events. The three add up to their number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,11 +86,10 @@ impl Ingest {
             seen_at: self.store.now(),
             answer,
         };
-        self.queue
-            .send(submission)
-            .await
-            .map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+        if self.queue.send(submission).await.is_err() {
+            return Err(StoreError::Stopped);
+        }
+        answered.await.unwrap_or(Err(StoreError::Stopped))
     }
 }
 

@@ -10,8 +10,10 @@ pub mod embedded;
 pub mod error;
 mod filter_sql;
 pub mod ingest;
+pub mod initializer;
 pub mod limits;
 mod recent;
+pub mod rollup;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

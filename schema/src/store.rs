@@ -22,7 +22,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
 pub use self::archive::{ArchivedEvents, Sighting};
-pub use self::health::DatabaseStatus;
+pub use self::health::{DatabaseStatus, PendingWork};
 pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};
 pub use self::relay_events::{PublishOutcome, RelayEventFeed, StoredEvent};
@@ -161,8 +161,8 @@ fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 
 /// Reads a 32-byte column.
 pub(crate) fn bytes32(bytes: &[u8], what: &'static str) -> Result<[u8; 32], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::Corrupt {
+    <[u8; 32]>::try_from(bytes).map_err(|error| StoreError::Corrupt {
         what,
-        reason: format!("{} bytes instead of 32", bytes.len()),
+        reason: format!("{} bytes instead of 32: {error}", bytes.len()),
     })
 }

@@ -203,7 +203,7 @@ impl Catalog {
     }
 }
 
-/// Describes an entry for `catalog`, OpenAPI and documentation alike.
+/// Describes an entry as the question `catalog` lists it.
 fn describe(entry: &Entry) -> Value {
     let params: Vec<Value> = entry
         .params

@@ -235,7 +235,8 @@ fn create(
         return create_dir_all(link, 0o700);
     };
     let Err(source) = identity.can_enter(data_dir) else {
-        return create_dir_all(link, 0o711);
+        create_dir_all(link, 0o711)?;
+        return account::give(link, identity.keeper());
     };
     let unreachable = |path: &Path, source| EmbeddedError::Unreachable {
         account: account.name.clone(),

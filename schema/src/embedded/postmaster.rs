@@ -51,24 +51,28 @@ pub(super) fn running(cluster: &Path) -> Option<Postmaster> {
     read(cluster).filter(|postmaster| alive(postmaster.pid) && serves(postmaster.pid, cluster))
 }
 
-/// Removes a `postmaster.pid` whose number belongs to another living process by now: Postgres
-/// itself would take that process for its predecessor and refuse to start.
+/// Removes the `postmaster.pid` of a server that is gone, if Postgres would not: when its
+/// number belongs to another process by now, or to a zombie that nobody reaps, Postgres takes
+/// that for its predecessor and refuses to start. Whether the way is free.
 ///
 /// # Correctness
 /// Sessions of a dead server can outlive it for a moment. They keep the cluster as their
 /// working directory, and while there is one the file stays.
-pub(super) fn remove_stale(cluster: &Path) -> io::Result<()> {
+pub(super) fn remove_stale(cluster: &Path) -> io::Result<bool> {
     let Some(postmaster) = read(cluster) else {
-        return Ok(());
+        return Ok(true);
     };
-    if !alive(postmaster.pid) || serves(postmaster.pid, cluster) || any_process_in(cluster) {
-        return Ok(());
+    if !exists(postmaster.pid) {
+        return Ok(true);
+    }
+    if running(cluster).is_some() || any_process_in(cluster) {
+        return Ok(false);
     }
     tracing::info!(
         pid = postmaster.pid,
         "removing the postmaster.pid of a server that is gone"
     );
-    fs::remove_file(cluster.join("postmaster.pid"))
+    fs::remove_file(cluster.join("postmaster.pid")).map(|()| true)
 }
 
 /// Whether a process exists and has not ended; one that waits to be reaped has ended.
@@ -146,6 +150,11 @@ fn arguments(pid: u32) -> Option<String> {
         return Some(String::from_utf8_lossy(&bytes).replace('\0', " "));
     }
     process_status(pid, "command=")
+}
+
+fn exists(pid: u32) -> bool {
+    Pid::from_raw(pid.cast_signed())
+        .is_some_and(|pid| matches!(test_kill_process(pid), Ok(()) | Err(Errno::PERM)))
 }
 
 fn is_zombie(pid: u32) -> bool {
@@ -233,7 +242,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(running(cluster.path()), None);
-        remove_stale(cluster.path()).unwrap();
+        assert!(remove_stale(cluster.path()).unwrap());
         assert_eq!(read(cluster.path()), None);
     }
 }

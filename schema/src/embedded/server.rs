@@ -4,12 +4,14 @@
 use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tokio::time::{Instant, sleep};
 
-use super::account::Identity;
+use super::account::{self, Identity};
 use super::database::{self, Access, Answer};
 use super::error::EmbeddedError;
 use super::home::{Home, LogMark};
@@ -156,6 +158,19 @@ pub(super) async fn await_end(pid: u32, bound: Duration) -> bool {
     true
 }
 
+/// Waits until nothing of a server that died is left on a cluster. If that takes too long the
+/// start goes on: Postgres itself refuses then.
+pub(super) async fn await_free(cluster: &Path) -> Result<(), EmbeddedError> {
+    let began = Instant::now();
+    while !postmaster::remove_stale(cluster)
+        .map_err(EmbeddedError::io("remove the postmaster.pid in", cluster))?
+        && began.elapsed() < limits::IMMEDIATE_STOP_TIMEOUT
+    {
+        sleep(limits::POLL_INTERVAL).await;
+    }
+    Ok(())
+}
+
 /// A server on its way up. Whoever gives up on it in between leaves no process behind.
 struct Launched {
     child: Option<Child>,
@@ -198,8 +213,10 @@ fn spawn(launch: &Launch<'_>, port: u16) -> Result<Launched, EmbeddedError> {
         .create(true)
         .truncate(true)
         .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(&path)
         .map_err(EmbeddedError::io("write", &path))?;
+    account::give_file(&log, &path, identity.keeper())?;
     let output = log.try_clone().map_err(EmbeddedError::io("write", &path))?;
     let program = installation.bin_dir.join("postgres");
     let mut command = identity.command(&program);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigbrotr_core::event::{Event, EventError, EventId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::verify::check;
-use super::{IngestMetrics, Ingested, Submission};
+use super::{Answer, IngestMetrics, Ingested, Submission};
 use crate::error::StoreError;
 use crate::limits::{INGEST_BATCH_BYTES, INGEST_BATCH_EVENTS, RECENT_IDS, RETRY_BASE, RETRY_MAX};
 use crate::recent::RecentIds;
@@ -29,7 +29,7 @@ struct Batch {
     /// For each event by position: the relay that sent it, and when (Unix seconds).
     senders: Vec<(Option<RelayId>, i64)>,
     /// Which positions belong to which submission.
-    answers: Vec<(Range<usize>, oneshot::Sender<Result<Ingested, StoreError>>)>,
+    answers: Vec<(Range<usize>, Answer)>,
 }
 
 /// What becomes of one event of a batch.

@@ -159,8 +159,7 @@ fn read_event(row: &PgRow) -> Result<Option<Event>, StoreError> {
             .map_err(|error| corrupt("kind", error.to_string()))?,
         tags: serde_json::from_str(tags).map_err(|e| corrupt("tags", e.to_string()))?,
         content: serde_json::from_str(content).map_err(|e| corrupt("content", e.to_string()))?,
-        sig: sig
-            .try_into()
-            .map_err(|_| corrupt("signature", format!("{} bytes instead of 64", sig.len())))?,
+        sig: <[u8; 64]>::try_from(sig)
+            .map_err(|error| corrupt("signature", format!("{} bytes: {error}", sig.len())))?,
     }))
 }

@@ -1,5 +1,7 @@
 //! Whether the database answers, and how large it is.
 
+use bigbrotr_core::network::Network;
+
 use super::Store;
 use crate::error::StoreError;
 
@@ -16,7 +18,66 @@ pub struct DatabaseStatus {
     pub rollup_lag_seconds: f64,
 }
 
+/// Work that waits to be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PendingWork {
+    /// Relays due for a check or being checked.
+    pub checks: u64,
+    /// Relays due for archiving or being archived.
+    pub syncs: u64,
+    /// Batches that the statistics do not hold yet.
+    pub batches: u64,
+    /// Jobs in the queue.
+    pub jobs: u64,
+}
+
+impl PendingWork {
+    /// Says whether nothing waits.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Store {
+    /// Counts the work that waits, on relays of these networks.
+    pub async fn pending_work(&self, networks: &[Network]) -> Result<PendingWork, StoreError> {
+        let networks: Vec<&str> = networks.iter().map(|network| network.as_str()).collect();
+        let (checks, syncs, batches, jobs): (i64, i64, i64, i64) = sqlx::query_as(
+            "select
+                (select count(*) from monitor_state s join relays r on r.id = s.relay_id
+                 where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)),
+                (select count(*) from sync_state s join relays r on r.id = s.relay_id
+                 where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)),
+                (select count(*) from rollup_queue),
+                (select count(*) from dvm_jobs where state = 'queued')",
+        )
+        .bind(networks)
+        .bind(self.now())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(PendingWork {
+            checks: checks as u64,
+            syncs: syncs as u64,
+            batches: batches as u64,
+            jobs: jobs as u64,
+        })
+    }
+
+    /// Says whether the schema is at least at this program's version.
+    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
+        let exists: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+            .fetch_one(&self.pool)
+            .await?;
+        if !exists {
+            return Ok(false);
+        }
+        let version: Option<i64> =
+            sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(version.unwrap_or_default() >= Self::schema_version())
+    }
+
     /// Asks the database for a sign of life.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("select 1").execute(&self.pool).await?;

@@ -46,6 +46,16 @@ impl Store {
         Ok(Some(step))
     }
 
+    /// Returns the age of the oldest batch that the statistics do not hold yet, in seconds.
+    pub async fn rollup_lag(&self) -> Result<f64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select coalesce(extract(epoch from clock_timestamp() - min(queued_at)), 0)::float8
+             from rollup_queue",
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     /// Returns the moment that the statistics describe: Unix seconds, 0 before the first step.
     pub async fn as_of(&self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar("select as_of from rollup_state")

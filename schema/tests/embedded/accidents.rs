@@ -33,8 +33,10 @@ async fn the_server_of_a_killed_node_takes_new_settings() {
     let postgres = EmbeddedPostgres::start(config).await.unwrap();
     assert!(postgres.owned());
     let mut connection = connect(&postgres.connection_url()).await;
-    let found: String =
-        sqlx::query_scalar("show work_mem").fetch_one(&mut connection).await.unwrap();
+    let found: String = sqlx::query_scalar("show work_mem")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     assert_eq!(found, "9MB");
     postgres.stop().await.unwrap();
 }
@@ -57,8 +59,10 @@ async fn node_and_server_killed_lose_nothing_committed() {
     let postgres = EmbeddedPostgres::start(scratch.config()).await.unwrap();
     assert!(postgres.owned());
     let mut connection = connect(&postgres.connection_url()).await;
-    let answer: i32 =
-        sqlx::query_scalar("select answer from kept").fetch_one(&mut connection).await.unwrap();
+    let answer: i32 = sqlx::query_scalar("select answer from kept")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     assert_eq!(answer, 42);
     postgres.stop().await.unwrap();
 }
@@ -66,7 +70,12 @@ async fn node_and_server_killed_lose_nothing_committed() {
 #[tokio::test]
 async fn a_stale_pid_that_is_now_another_process_is_no_obstacle() {
     let scratch = Scratch::new();
-    EmbeddedPostgres::start(scratch.config()).await.unwrap().stop().await.unwrap();
+    EmbeddedPostgres::start(scratch.config())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
     // Postgres tests the number against processes of its own user only, so borrow one: the
     // server of another cluster.
     let neighbour = Scratch::new();
@@ -94,7 +103,9 @@ async fn a_server_that_died_under_its_node_is_started_again() {
     wait_until("the server is gone", || !alive(server)).await;
 
     // A command that comes first starts it as well.
-    let command = EmbeddedPostgres::join_or_start(scratch.config(), Owner::Command).await.unwrap();
+    let command = EmbeddedPostgres::join_or_start(scratch.config(), Owner::Command)
+        .await
+        .unwrap();
     assert!(command.owned());
     command.stop().await.unwrap();
     assert!(!postgres.ensure_running().await.unwrap());
@@ -126,20 +137,32 @@ async fn a_start_waits_for_a_server_that_is_stopping() {
 #[tokio::test]
 async fn a_damaged_cluster_is_reported_in_the_words_of_its_log_and_left_alone() {
     let scratch = Scratch::new();
-    EmbeddedPostgres::start(scratch.config()).await.unwrap().stop().await.unwrap();
+    EmbeddedPostgres::start(scratch.config())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
     let control = scratch.cluster().join("global/pg_control");
     let good = fs::read(&control).unwrap();
     fs::write(&control, vec![0; good.len()]).unwrap();
 
     let error = EmbeddedPostgres::start(scratch.config()).await.unwrap_err();
-    let EmbeddedError::StartFailed { log, tail, .. } = &error else { panic!("{error}") };
+    let EmbeddedError::StartFailed { log, tail, .. } = &error else {
+        panic!("{error}")
+    };
     assert!(log.is_file());
     assert!(tail.contains("FATAL") || tail.contains("PANIC"), "{tail}");
     assert!(error.to_string().contains(&log.display().to_string()));
     assert!(error.hint().is_some());
 
     fs::write(&control, good).unwrap();
-    EmbeddedPostgres::start(scratch.config()).await.unwrap().stop().await.unwrap();
+    EmbeddedPostgres::start(scratch.config())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -149,6 +172,14 @@ async fn a_setting_that_the_server_does_not_know_is_quoted() {
     config.settings.insert("shared_bufers".into(), "1".into());
     let error = EmbeddedPostgres::start(config).await.unwrap_err();
     assert!(error.to_string().contains("shared_bufers"), "{error}");
-    assert_eq!(error.hint().as_deref(), Some("change or remove the setting"));
-    EmbeddedPostgres::start(scratch.config()).await.unwrap().stop().await.unwrap();
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("change or remove the setting")
+    );
+    EmbeddedPostgres::start(scratch.config())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
 }

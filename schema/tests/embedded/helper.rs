@@ -24,7 +24,9 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -76,7 +78,9 @@ pub(crate) fn config(data_dir: &Path) -> EmbeddedConfig {
     let mut config = EmbeddedConfig::new(data_dir);
     config.download = false;
     config.settings.insert("fsync".into(), "off".into());
-    config.settings.insert("shared_buffers".into(), "16MB".into());
+    config
+        .settings
+        .insert("shared_buffers".into(), "16MB".into());
     config
 }
 
@@ -85,7 +89,9 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
 }
 
 pub(crate) async fn answers(postgres: &EmbeddedPostgres) -> bool {
-    PgConnection::connect(&postgres.connection_url()).await.is_ok()
+    PgConnection::connect(&postgres.connection_url())
+        .await
+        .is_ok()
 }
 
 pub(crate) fn kill(pid: u32, signal: Signal) {
@@ -96,7 +102,13 @@ pub(crate) fn kill(pid: u32, signal: Signal) {
 pub(crate) fn alive(pid: u32) -> bool {
     let exists = test_kill_process(Pid::from_raw(pid.cast_signed()).unwrap()).is_ok();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    exists && !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z')
+    exists
+        && !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .trim_start()
+            .starts_with('Z')
 }
 
 pub(crate) async fn wait_until(what: &str, condition: impl Fn() -> bool) {
@@ -120,7 +132,12 @@ impl Other {
     /// Starts a process in a role (`node`, `command` or `test`) and waits until it is ready.
     pub(crate) fn start(role: &str, data_dir: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["helper::other_process", "--exact", "--ignored", "--nocapture"])
+            .args([
+                "helper::other_process",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(ROLE, role)
             .env(DATA_DIR, data_dir)
             .stdin(Stdio::piped())
@@ -129,10 +146,13 @@ impl Other {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = lines.map_while(Result::ok).find_map(|line| {
-            line.strip_prefix("ready ").map(str::to_owned)
-        });
-        Self { child, url: url.expect("the other process failed") }
+        let url = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("ready ").map(str::to_owned));
+        Self {
+            child,
+            url: url.expect("the other process failed"),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -162,7 +182,9 @@ impl Drop for Other {
 #[tokio::test]
 #[ignore = "other tests run it as a process of its own"]
 async fn other_process() {
-    let Some(role) = std::env::var_os(ROLE) else { return };
+    let Some(role) = std::env::var_os(ROLE) else {
+        return;
+    };
     let data_dir = PathBuf::from(std::env::var_os(DATA_DIR).unwrap());
     let until_told = || std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     if role == "test" {
@@ -171,8 +193,14 @@ async fn other_process() {
         until_told();
         return;
     }
-    let owner = if role == "node" { Owner::Node } else { Owner::Command };
-    let postgres = EmbeddedPostgres::join_or_start(config(&data_dir), owner).await.unwrap();
+    let owner = if role == "node" {
+        Owner::Node
+    } else {
+        Owner::Command
+    };
+    let postgres = EmbeddedPostgres::join_or_start(config(&data_dir), owner)
+        .await
+        .unwrap();
     eprintln!("ready {}", postgres.connection_url());
     until_told();
     postgres.stop().await.unwrap();

@@ -26,8 +26,10 @@ async fn a_restart_keeps_the_data() {
 
     let postgres = EmbeddedPostgres::start(scratch.config()).await.unwrap();
     let mut connection = connect(&postgres.connection_url()).await;
-    let answer: i32 =
-        sqlx::query_scalar("select answer from kept").fetch_one(&mut connection).await.unwrap();
+    let answer: i32 = sqlx::query_scalar("select answer from kept")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     assert_eq!(answer, 42);
     postgres.stop().await.unwrap();
 }
@@ -55,8 +57,11 @@ async fn the_server_is_what_ingest_and_safety_ask_for() {
         // Some of these are database properties from Postgres 16 on.
         let query = "select coalesce(current_setting($1, true), datcollate) \
                      from pg_database where datname = 'bigbrotr'";
-        let found: String =
-            sqlx::query_scalar(query).bind(setting).fetch_one(&mut connection).await.unwrap();
+        let found: String = sqlx::query_scalar(query)
+            .bind(setting)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(found, expected, "{setting}");
     }
     assert!(postgres.version().major >= 15);
@@ -72,7 +77,10 @@ async fn nobody_gets_in_without_the_password() {
     let secret = fs::read_to_string(scratch.home().join("secret")).unwrap();
     assert!(postgres.connection_url().contains(&secret));
     assert!(!format!("{postgres:?}").contains(&secret));
-    let mode = fs::metadata(scratch.home().join("secret")).unwrap().permissions().mode();
+    let mode = fs::metadata(scratch.home().join("secret"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(!scratch.home().join("secret.initdb").exists());
 
@@ -100,7 +108,10 @@ async fn the_port_asked_for_is_used_or_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     config.port = taken.local_addr().unwrap().port();
     let error = EmbeddedPostgres::start(config.clone()).await.unwrap_err();
-    assert!(matches!(error, EmbeddedError::PortInUse { port } if port == config.port), "{error}");
+    assert!(
+        matches!(error, EmbeddedError::PortInUse { port } if port == config.port),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("another port"));
 
     drop(taken);
@@ -116,7 +127,11 @@ async fn a_data_directory_with_a_long_path_works() {
     let long = "a directory whose name alone is longer than the path of a socket may be";
     config.data_dir = scratch.data_dir().join(long).join(long).join("données");
     let postgres = EmbeddedPostgres::start(config).await.unwrap();
-    connect(&postgres.connection_url()).await.close().await.unwrap();
+    connect(&postgres.connection_url())
+        .await
+        .close()
+        .await
+        .unwrap();
     postgres.stop().await.unwrap();
 }
 

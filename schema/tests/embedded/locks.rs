@@ -9,7 +9,9 @@ async fn a_second_node_refuses_and_names_the_first() {
     let scratch = Scratch::new();
     let first = Other::start("node", &scratch.data_dir());
     let error = EmbeddedPostgres::start(scratch.config()).await.unwrap_err();
-    let EmbeddedError::NodeRunning { pid, .. } = &error else { panic!("{error}") };
+    let EmbeddedError::NodeRunning { pid, .. } = &error else {
+        panic!("{error}")
+    };
     assert_eq!(*pid, Some(first.pid()));
     assert!(error.to_string().contains(&first.pid().to_string()));
     assert!(error.hint().is_some());
@@ -19,7 +21,9 @@ async fn a_second_node_refuses_and_names_the_first() {
 async fn a_command_joins_the_node_and_leaves_it_alone() {
     let scratch = Scratch::new();
     let node = EmbeddedPostgres::start(scratch.config()).await.unwrap();
-    let command = EmbeddedPostgres::join_or_start(scratch.config(), Owner::Command).await.unwrap();
+    let command = EmbeddedPostgres::join_or_start(scratch.config(), Owner::Command)
+        .await
+        .unwrap();
     assert!(!command.owned());
     assert_eq!(command.connection_url(), node.connection_url());
     assert_eq!(command.bin_dir(), node.bin_dir());
@@ -37,7 +41,9 @@ async fn a_command_of_another_configuration_does_not_disturb_the_node() {
     let mut config = scratch.config();
     config.port = 1;
     config.settings.insert("work_mem".into(), "9MB".into());
-    let command = EmbeddedPostgres::join_or_start(config, Owner::Command).await.unwrap();
+    let command = EmbeddedPostgres::join_or_start(config, Owner::Command)
+        .await
+        .unwrap();
     assert_eq!(command.port(), node.port());
     drop(command);
     assert!(answers(&node).await);
@@ -61,7 +67,9 @@ async fn a_node_takes_over_from_a_command_that_ends_first() {
 async fn a_command_outlives_its_node() {
     let scratch = Scratch::new();
     let mut node = Other::start("node", &scratch.data_dir());
-    let command = EmbeddedPostgres::join_or_start(scratch.config(), Owner::Command).await.unwrap();
+    let command = EmbeddedPostgres::join_or_start(scratch.config(), Owner::Command)
+        .await
+        .unwrap();
     node.finish();
     assert!(answers(&command).await);
     command.stop().await.unwrap();
@@ -75,9 +83,15 @@ async fn everybody_at_once_shares_one_server() {
         let mut users = tokio::task::JoinSet::new();
         for number in 0..6 {
             let config = scratch.config();
-            let owner = if number == 0 { Owner::Node } else { Owner::Command };
+            let owner = if number == 0 {
+                Owner::Node
+            } else {
+                Owner::Command
+            };
             users.spawn(async move {
-                let postgres = EmbeddedPostgres::join_or_start(config, owner).await.unwrap();
+                let postgres = EmbeddedPostgres::join_or_start(config, owner)
+                    .await
+                    .unwrap();
                 tokio::time::sleep(std::time::Duration::from_millis(number * 40)).await;
                 assert!(answers(&postgres).await);
                 let port = postgres.port();

@@ -54,7 +54,10 @@ async fn a_private_data_directory_gets_its_cluster_elsewhere() {
 
     fs::rename(second.parent().unwrap(), elsewhere.path().join("lost")).unwrap();
     let error = EmbeddedPostgres::start(config).await.unwrap_err();
-    assert!(matches!(error, EmbeddedError::HomeMissing { .. }), "{error}");
+    assert!(
+        matches!(error, EmbeddedError::HomeMissing { .. }),
+        "{error}"
+    );
     assert!(error.hint().is_some());
 }
 
@@ -68,7 +71,10 @@ async fn nowhere_to_put_the_cluster_is_said_before_anything_is_made() {
     let mut config = scratch.config();
     config.fallback_dir = scratch.data_dir().with_file_name("private too");
     let error = EmbeddedPostgres::start(config).await.unwrap_err();
-    assert!(matches!(error, EmbeddedError::Unreachable { .. }), "{error}");
+    assert!(
+        matches!(error, EmbeddedError::Unreachable { .. }),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("chmod"));
     assert!(!scratch.home().exists());
 }
@@ -84,8 +90,16 @@ async fn a_data_directory_of_an_ordinary_user_stays_theirs() {
     chown(scratch.data_dir(), Some(uid), Some(gid)).unwrap();
     let postgres = EmbeddedPostgres::start(scratch.config()).await.unwrap();
     let owner = |path: &str| fs::metadata(scratch.data_dir().join(path)).unwrap().uid();
-    let made = ["node.lock", "start.lock", "postgres", "postgres/secret", "postgres/users.lock",
-        "postgres/startup.log", "postgres/pgdata", "postgres/log"];
+    let made = [
+        "node.lock",
+        "start.lock",
+        "postgres",
+        "postgres/secret",
+        "postgres/users.lock",
+        "postgres/startup.log",
+        "postgres/pgdata",
+        "postgres/log",
+    ];
     for path in made {
         assert_eq!(owner(path), uid, "{path}");
     }

@@ -109,15 +109,19 @@ fn remove(path: &Path) -> io::Result<()> {
 fn start_watchdog(path: &Path, cluster: &Path) -> io::Result<Child> {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", include_str!("watchdog.sh"), "bigbrotr-test-watchdog"])
+        .arg("-s")
         .arg(path)
         .arg(cluster)
         .arg(LINGER_SECS)
         .current_dir("/")
         // Interrupting the tests must not end what cleans up after them.
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    command.spawn()
+    let mut watchdog = command.spawn()?;
+    if let Some(mut script) = watchdog.stdin.take() {
+        script.write_all(include_bytes!("watchdog.sh"))?;
+    }
+    Ok(watchdog)
 }
