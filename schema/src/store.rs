@@ -105,7 +105,7 @@ impl Store {
         // On a connection of its own, and directly: the migrator's lock belongs to a session.
         let mut connection = self.direct.connect().await.map_err(StoreError::Connect)?;
         let outcome = MIGRATIONS
-            .run(&mut connection)
+            .run_direct(None, &mut connection, false)
             .await
             .map_err(StoreError::Migrate);
         connection.close().await?;
