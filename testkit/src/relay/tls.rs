@@ -1,0 +1,112 @@
+//! Certificates: right ones, and ones with a single flaw each.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use super::SimRelayError;
+
+/// A certificate authority for tests. Clones are the same authority.
+#[derive(Debug, Clone)]
+pub struct TestAuthority(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+}
+
+impl TestAuthority {
+    /// Makes an authority with a new key.
+    ///
+    /// # Errors
+    /// The key or its certificate cannot be made.
+    pub fn generate() -> Result<Self, SimRelayError> {
+        let key = KeyPair::generate().map_err(SimRelayError::Certificate)?;
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Test authority");
+        let root = params
+            .self_signed(&key)
+            .map_err(SimRelayError::Certificate)?;
+        let root = root.der().clone();
+        Ok(Self(Arc::new(Inner {
+            issuer: Issuer::new(params, key),
+            root,
+        })))
+    }
+
+    /// Borrows the root certificate: a client that trusts it accepts [`TlsKind::Trusted`] only.
+    pub fn root(&self) -> &CertificateDer<'static> {
+        &self.0.root
+    }
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsKind {
+    /// Nothing, for clients that trust the authority.
+    Trusted,
+    /// It is not signed by the authority but by itself.
+    SelfSigned,
+    /// It ran out in 2021.
+    Expired,
+    /// It is for another host.
+    WrongHost,
+}
+
+/// The certificate of a simulated relay, for 127.0.0.1 and localhost.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    /// Who signs it.
+    pub authority: TestAuthority,
+    /// What is wrong with it.
+    pub kind: TlsKind,
+}
+
+impl TlsConfig {
+    /// Describes a certificate by this authority.
+    pub fn new(authority: &TestAuthority, kind: TlsKind) -> Self {
+        Self {
+            authority: authority.clone(),
+            kind,
+        }
+    }
+
+    /// Makes the certificate and what accepts connections with it.
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, SimRelayError> {
+        let key = KeyPair::generate().map_err(SimRelayError::Certificate)?;
+        let names: &[&str] = match self.kind {
+            TlsKind::WrongHost => &["elsewhere.example"],
+            _ => &["127.0.0.1", "localhost"],
+        };
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).map_err(SimRelayError::Certificate)?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Simulated relay");
+        if self.kind == TlsKind::Expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let certificate = match self.kind {
+            TlsKind::SelfSigned => params.self_signed(&key),
+            _ => params.signed_by(&key, &self.authority.0.issuer),
+        };
+        let certificate = certificate.map_err(SimRelayError::Certificate)?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(SimRelayError::Tls)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .map_err(SimRelayError::Tls)?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
