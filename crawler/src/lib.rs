@@ -1,1 +1,7 @@
-//! placeholder
+//! What goes out to relays: the dialer, the protocol session, and the services on top of them.
+//!
+//! Everything that opens a connection does so through [`dial::Dialer`].
+
+pub mod dial;
+pub mod limits;
+pub mod session;

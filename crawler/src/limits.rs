@@ -1,0 +1,105 @@
+//! Every bound of this crate, with its unit and the reason for it.
+//!
+//! What an operator may want to change is in the configuration; these are its defaults, and the
+//! bounds that nobody should need to change.
+
+use std::time::Duration;
+
+/// The delay before the next address of a name is tried beside the last: RFC 8305 recommends it.
+pub const HAPPY_EYEBALLS_STAGGER: Duration = Duration::from_millis(250);
+
+/// The most addresses of one name that are tried: a name may list hundreds.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// The longest wait for a free connection slot. A dial that waits longer gives up as busy, so
+/// that two callers holding what the other waits for do not wait for ever.
+pub const SLOT_WAIT: Duration = Duration::from_secs(30);
+
+/// How many idle per-host slots are kept before they are swept: a few kilobytes each hundred.
+pub const IDLE_HOST_SLOTS: usize = 1024;
+
+/// The answers kept by the resolver's cache. A crawl asks for each name several times.
+pub const DNS_CACHE_ENTRIES: u64 = 8192;
+
+/// The queries under way at once on one resolver connection; more are refused as busy.
+pub const DNS_ACTIVE_QUERIES: usize = 1024;
+
+/// The longest wait for one DNS query, before the next attempt.
+pub const DNS_QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a name that does not exist is not asked for again.
+pub const DNS_NEGATIVE_TTL: Duration = Duration::from_mins(1);
+
+/// The largest message from a relay, bytes. The largest events seen in the wild are a few
+/// megabytes; anything above is an attack or a mistake.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// The read buffer of a WebSocket, bytes. It is allocated for every open connection: the
+/// library's 128 KiB would be 640 MiB for 5,000 relays.
+pub const READ_BUFFER_BYTES: usize = 16 << 10;
+
+/// How much is gathered before it is written to the socket, bytes.
+pub const WRITE_BUFFER_BYTES: usize = 8 << 10;
+
+/// The most that waits to be written to one relay, bytes: above the largest message we send.
+pub const MAX_WRITE_BUFFER_BYTES: usize = MAX_MESSAGE_BYTES + (64 << 10);
+
+/// The longest wait for the answer to a WebSocket upgrade.
+pub const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may say nothing at all, pongs included, before it counts as dead.
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The longest wait for a relay to take a message from us.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest wait for a challenge, and for the answer to an authentication.
+pub const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest challenge that is signed, bytes. Relays send 8 to 64 characters.
+pub const MAX_CHALLENGE_BYTES: usize = 1024;
+
+/// The longest time for a polite close of a connection; the socket is dropped after it.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The most events of one page: the largest cap that relays are known to have.
+pub const MAX_PAGE_EVENTS: usize = 5_000;
+
+/// The most text of one page, bytes: what a page may hold in memory.
+pub const MAX_PAGE_BYTES: u64 = 32 << 20;
+
+/// The largest event, bytes of JSON.
+pub const MAX_EVENT_BYTES: usize = 2 << 20;
+
+/// The most messages of a page that are refused before the relay is given up.
+pub const MAX_PAGE_REFUSED: u64 = 1_000;
+
+/// The longest time for one page.
+pub const PAGE_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The longest time without an event of the page that is taken, or its end.
+pub const PAGE_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The notices of a page that are kept for the log, and the characters kept of each.
+pub const KEPT_NOTICES: usize = 4;
+
+/// The characters kept of a relay's text for humans.
+pub const KEPT_TEXT_CHARS: usize = 256;
+
+/// The largest HTTP body, bytes. Real NIP-11 documents are below 64 KiB; relay lists are larger.
+pub const MAX_HTTP_BODY_BYTES: usize = 1 << 20;
+
+/// The longest time for an HTTP request, its redirects included.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The most redirects that are followed.
+pub const MAX_HTTP_REDIRECTS: usize = 3;
+
+/// The largest HTTP response head, bytes.
+pub const MAX_HTTP_HEAD_BYTES: usize = 32 << 10;
+
+/// The most HTTP response headers.
+pub const MAX_HTTP_HEADERS: usize = 100;
+
+/// What an HTTP exchange may cost beyond its body, bytes: TLS handshake, head, chunk framing.
+pub const HTTP_OVERHEAD_BYTES: u64 = 128 << 10;

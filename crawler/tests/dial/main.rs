@@ -1,0 +1,13 @@
+//! The dialer over real sockets: what it connects to, what it refuses, and what it tells.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has to fail"
+)]
+
+mod guard;
+mod http;
+mod socks;
+mod support;
+mod tls;
+mod transport;

@@ -1,0 +1,88 @@
+//! Relays, sessions and short time-outs for the tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bigbrotr_core::event::Event;
+use bigbrotr_core::filter::Filter;
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_crawler::dial::{Dialer, NetworksConfig, TableResolver};
+use bigbrotr_crawler::session::{Page, PageLimits, Session, SessionConfig};
+use bigbrotr_testkit::population::author_keys;
+use bigbrotr_testkit::relay::faults::Fault;
+use bigbrotr_testkit::{EventMaker, SimRelay, SimRelayConfig};
+
+/// When the oldest of the test events was made.
+pub(crate) const START: i64 = 1_700_000_000;
+
+/// A second apart, kind 1, by one author.
+pub(crate) fn events(count: i64) -> Vec<Event> {
+    let keys = author_keys(7, 0);
+    (0..count)
+        .map(|n| {
+            EventMaker::new(START + n)
+                .content(format!("note {n}"))
+                .sign(&keys)
+        })
+        .collect()
+}
+
+/// A relay with so many events and these faults.
+pub(crate) async fn relay<F: Into<Fault>>(
+    count: i64,
+    faults: impl IntoIterator<Item = F>,
+) -> SimRelay {
+    let faults = faults.into_iter().map(Into::into).collect();
+    let config = SimRelayConfig {
+        faults,
+        ..SimRelayConfig::with_events(events(count))
+    };
+    SimRelay::start(config).await.unwrap()
+}
+
+pub(crate) fn config() -> SessionConfig {
+    SessionConfig {
+        auth_timeout: Duration::from_millis(300),
+        ..SessionConfig::default()
+    }
+}
+
+pub(crate) async fn connect_to(url: &str, config: &SessionConfig) -> Session {
+    let policy = UrlPolicy {
+        allow_private: true,
+        ..UrlPolicy::default()
+    };
+    let url = RelayUrl::parse(url, &policy).unwrap();
+    let networks = NetworksConfig {
+        allow_private: true,
+        ..NetworksConfig::default()
+    };
+    let dialer = Dialer::with(networks, Arc::new(TableResolver::default()), &[]).unwrap();
+    Session::connect(&dialer, &url, config).await.unwrap()
+}
+
+pub(crate) async fn connect(relay: &SimRelay) -> Session {
+    connect_to(&relay.url(), &config()).await
+}
+
+/// Bounds that end a stalled page soon.
+pub(crate) fn quick() -> PageLimits {
+    PageLimits {
+        timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_millis(250),
+        ..PageLimits::default()
+    }
+}
+
+pub(crate) fn notes() -> Filter {
+    Filter {
+        kinds: Some([1].into()),
+        ..Filter::default()
+    }
+}
+
+/// The page that such a relay gives for kind 1.
+pub(crate) async fn page_of<F: Into<Fault>>(count: i64, fault: F) -> Page {
+    let relay = relay(count, [fault]).await;
+    connect(&relay).await.fetch_page(&notes(), &quick()).await
+}
