@@ -7,7 +7,7 @@
 //! - `installation`, `download`, `version`: the programs.
 //! - `lock`: one node per data directory, one start at a time, the last one stops.
 //! - `postmaster`, `server`: the process.
-//! - `database`: the only SQL.
+//! - `attach`: takes the running one or starts one. `database`: the only SQL.
 //!
 //! The server listens on 127.0.0.1 only and asks for a random password that lies in the data
 //! directory, readable by its owner. It is its own process group: an interrupt on the terminal
@@ -158,13 +158,10 @@ impl EmbeddedPostgres {
     /// the URL again.
     pub async fn ensure_running(&mut self) -> Result<bool, EmbeddedError> {
         self.reap();
-        let Some(users) = &self.users else {
-            return Ok(false);
-        };
         let place = &self.place;
         let bound = start_bound(&place.config);
         let _start = Lock::start(&place.data_dir, &place.identity, bound).await?;
-        let attached = Box::pin(place.reattach(users, self.access.port)).await?;
+        let attached = Box::pin(place.reattach(self.access.port)).await?;
         self.access = attached.running.access;
         if attached.started {
             self.process = attached.running.process;
@@ -206,14 +203,14 @@ impl EmbeddedPostgres {
 impl Drop for EmbeddedPostgres {
     /// Asks the server to stop if nobody else uses it and nobody is about to.
     fn drop(&mut self) {
+        let place = &self.place;
+        let start = Lock::start_now(&place.data_dir, &place.identity);
+        // Declared after the start lock and so released before it, as everywhere.
         let Some(users) = self.users.take() else {
             return;
         };
-        let place = &self.place;
-        let Some(_start) = Lock::start_now(&place.data_dir, &place.identity) else {
-            return;
-        };
-        if users.is_last()
+        if start.is_some()
+            && users.is_last()
             && let Some(running) = postmaster::running(&place.home.cluster())
         {
             postmaster::signal(running.pid, Shutdown::Fast).ok();

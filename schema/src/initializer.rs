@@ -1,49 +1,33 @@
-//! The service that prepares the database: schema, roles, first relays. Safe to run again.
-
-use std::sync::Arc;
+//! Preparing the database: schema, roles, first relays. Safe to run again, and by several
+//! processes at once.
 
 use bigbrotr_core::relay_url::RelayUrl;
-use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
 
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Migrates the database and adds the relays to begin with, then ends.
-#[derive(Debug)]
-pub struct Initializer {
-    store: Store,
-    relays: Vec<RelayUrl>,
+/// What [`initialize`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Initialized {
+    /// The version of the schema.
+    pub schema_version: i64,
+    /// Relays that were not in the database.
+    pub new_relays: u64,
 }
 
-impl Initializer {
-    /// Makes the service; `relays` are the seed and priority relays.
-    pub fn new(store: Store, relays: Vec<RelayUrl>) -> Arc<Self> {
-        Arc::new(Self { store, relays })
-    }
-
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.store.migrate().await?;
-        let new = self.store.insert_relays(&self.relays).await?;
-        tracing::info!(
-            schema.version = Store::schema_version(),
-            relays.given = self.relays.len(),
-            relays.new = new,
-            "the database is ready",
-        );
-        Ok(())
-    }
-}
-
-impl Service for Initializer {
-    fn name(&self) -> ServiceName {
-        ServiceName::Initializer
-    }
-
-    fn run(self: Arc<Self>, context: ServiceContext) -> ServiceFuture {
-        Box::pin(async move {
-            self.prepare().await?;
-            context.ready();
-            Ok(())
-        })
-    }
+/// Migrates the database and adds the relays to begin with.
+pub async fn initialize(store: &Store, relays: &[RelayUrl]) -> Result<Initialized, StoreError> {
+    store.migrate().await?;
+    let new_relays = store.insert_relays(relays).await?;
+    let schema_version = Store::schema_version();
+    tracing::info!(
+        schema.version = schema_version,
+        relays.given = relays.len(),
+        relays.new = new_relays,
+        "the database is ready",
+    );
+    Ok(Initialized {
+        schema_version,
+        new_relays,
+    })
 }

@@ -33,3 +33,6 @@ pub const QUERY_MAX_EVENTS: usize = 5_000;
 
 /// Events that a listener re-reads after its connection was lost, at most in one go.
 pub const LISTEN_REREAD_EVENTS: i64 = 10_000;
+
+/// Events that a listener reads in one go: bounds the memory of a burst.
+pub const LISTEN_READ_EVENTS: usize = 200;

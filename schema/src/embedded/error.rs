@@ -45,8 +45,9 @@ pub enum EmbeddedError {
         /// How long this process waited.
         waited: Duration,
     },
-    /// The cluster is in use by processes that this one cannot see.
-    #[error("cannot use {}: it is in use outside this container or machine", path.display())]
+    /// Processes of a server that this one cannot see are still there: those of another
+    /// container, or of a server that was killed.
+    #[error("cannot use {}: processes of another Postgres server still use it", path.display())]
     InUseElsewhere {
         /// The cluster.
         path: PathBuf,
@@ -58,7 +59,7 @@ pub enum EmbeddedError {
         wanted: Wanted,
         /// Each place that was looked at, with what is wrong with it.
         tried: Vec<Rejected>,
-        /// Why the download did not help; `None` when it was switched off.
+        /// Why the download did not help; `None` when it was not tried.
         download: Option<String>,
     },
     /// A cluster exists, but no Postgres of its major version.
@@ -70,7 +71,7 @@ pub enum EmbeddedError {
         major: u32,
         /// Each place that was looked at, with what is wrong with it.
         tried: Vec<Rejected>,
-        /// Why the download did not help; `None` when it was switched off.
+        /// Why the download did not help; `None` when it was not tried.
         download: Option<String>,
     },
     /// A cluster exists, but of a version that the schema or the configuration excludes.
@@ -234,7 +235,9 @@ impl EmbeddedError {
                 "wait until it has finished, or look at what it is waiting for".to_owned()
             }
             Self::InUseElsewhere { .. } => {
-                "run the command where the node runs (docker compose exec, not run)".to_owned()
+                "if the node runs in another container, run the command there (docker compose exec, \
+                 not run); otherwise end the Postgres processes that are left"
+                    .to_owned()
             }
             Self::NoPostgres { .. } => {
                 "install it (apt-get install postgresql), or set DATABASE_URL to a server you have"
@@ -411,7 +414,7 @@ impl fmt::Display for Download<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(reason) => write!(f, "; download: {reason}"),
-            None => f.write_str("; download: switched off"),
+            None => f.write_str("; download: not tried"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! <data dir>/node.lock, start.lock
 //! <data dir>/postgres/secret        the superuser's password, mode 600
-//!                     users.lock
+//!                     users.lock, server.lock
 //!                     pgdata/       the cluster; belongs to whoever runs Postgres
 //!                     log/          the server's log, one file per weekday
 //!                     startup.log   what the server said before it opened its log

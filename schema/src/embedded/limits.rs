@@ -20,6 +20,9 @@ pub(super) const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an immediate shutdown may take: Postgres itself kills what is left after 5 seconds.
 pub(super) const IMMEDIATE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long the last processes of a server that died may live on: they notice within a second.
+pub(super) const SERVER_GONE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long another process may hold the start lock beyond the time a start or a stop takes.
 pub(super) const START_LOCK_GRACE: Duration = Duration::from_secs(30);
 

@@ -1,15 +1,18 @@
-//! The three locks of a data directory, all `flock`: the kernel releases them when their
-//! process ends, however it ends.
+//! The locks of a data directory, all `flock`: the kernel releases them when their process
+//! ends, however it ends, and it knows of processes in other containers.
 //!
 //! - `node.lock`, exclusive for a node's life: one node per data directory.
 //! - `start.lock`, exclusive while a server is looked for, started or stopped.
 //! - `users.lock`, shared by everyone who uses the server: who leaves last, under
 //!   `start.lock`, gets it exclusively and stops the server.
+//! - `server.lock`, held by the server's processes themselves: there is never a second server
+//!   on a cluster, not even beside the last sessions of one that was killed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -107,30 +110,44 @@ impl UsersLock {
     pub(super) fn is_last(&self) -> bool {
         try_exclusive(&self.file, &self.path).unwrap_or(false)
     }
-
-    /// What the process that started the server noted about where it runs.
-    pub(super) fn note(&self) -> String {
-        let mut text = String::new();
-        let mut file = &self.file;
-        let read = file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| file.read_to_string(&mut text));
-        read.map_or_else(|_| String::new(), |_| text)
-    }
-
-    /// Notes where the server runs.
-    pub(super) fn set_note(&self, text: &str) -> Result<(), EmbeddedError> {
-        let mut file = &self.file;
-        file.set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(text.as_bytes()))
-            .map_err(EmbeddedError::io("write", &self.path))
-    }
 }
 
 impl Drop for UsersLock {
     fn drop(&mut self) {
         self.file.unlock().ok();
+    }
+}
+
+/// The lock that a server's processes hold as long as one of them lives: they inherit it as
+/// their standard input, which Postgres does not use.
+#[derive(Debug)]
+pub(super) struct ServerLock {
+    path: PathBuf,
+    file: File,
+}
+
+impl ServerLock {
+    /// Waits until no process of an earlier server is left. The caller holds the start lock.
+    pub(super) async fn take(home: &Path, identity: &Identity) -> Result<Self, EmbeddedError> {
+        let path = home.join("server.lock");
+        let file = open(&path, identity)?;
+        let began = Instant::now();
+        while !try_exclusive(&file, &path)? {
+            if began.elapsed() >= limits::SERVER_GONE_TIMEOUT {
+                return Err(EmbeddedError::InUseElsewhere {
+                    path: home.to_owned(),
+                });
+            }
+            sleep(limits::POLL_INTERVAL).await;
+        }
+        Ok(Self { path, file })
+    }
+
+    /// The lock as a server's standard input. It stays locked when this process closes it.
+    pub(super) fn inherited(&self) -> Result<Stdio, EmbeddedError> {
+        let file = self.file.try_clone();
+        file.map(Stdio::from)
+            .map_err(EmbeddedError::io("open", &self.path))
     }
 }
 

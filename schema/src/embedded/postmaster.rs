@@ -53,26 +53,22 @@ pub(super) fn running(cluster: &Path) -> Option<Postmaster> {
 
 /// Removes the `postmaster.pid` of a server that is gone, if Postgres would not: when its
 /// number belongs to another process by now, or to a zombie that nobody reaps, Postgres takes
-/// that for its predecessor and refuses to start. Whether the way is free.
+/// that for its predecessor and refuses to start.
 ///
 /// # Correctness
-/// Sessions of a dead server can outlive it for a moment. They keep the cluster as their
-/// working directory, and while there is one the file stays.
-pub(super) fn remove_stale(cluster: &Path) -> io::Result<bool> {
-    let Some(postmaster) = read(cluster) else {
-        return Ok(true);
-    };
-    if !exists(postmaster.pid) {
-        return Ok(true);
+/// The caller holds the server's lock: no process of an earlier server is left.
+pub(super) fn remove_stale(cluster: &Path) -> io::Result<()> {
+    let stale = read(cluster).filter(|found| exists(found.pid));
+    match stale {
+        Some(found) if running(cluster).is_none() => {
+            tracing::info!(
+                pid = found.pid,
+                "removing the postmaster.pid of a server that is gone"
+            );
+            fs::remove_file(cluster.join("postmaster.pid"))
+        }
+        _ => Ok(()),
     }
-    if running(cluster).is_some() || any_process_in(cluster) {
-        return Ok(false);
-    }
-    tracing::info!(
-        pid = postmaster.pid,
-        "removing the postmaster.pid of a server that is gone"
-    );
-    fs::remove_file(cluster.join("postmaster.pid")).map(|()| true)
 }
 
 /// Whether a process exists and has not ended; one that waits to be reaped has ended.
@@ -105,12 +101,6 @@ pub(super) fn bin_dir(cluster: &Path) -> Option<PathBuf> {
     // The program comes first, unquoted; its arguments are quoted.
     let program = command.split(" \"").next()?.trim();
     Path::new(program).parent().map(Path::to_owned)
-}
-
-/// A name for the space in which process numbers mean something: container and machine.
-pub(super) fn process_space() -> String {
-    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    format!("{} {}\n", namespace.display(), boot())
 }
 
 /// A name for the time since the machine was started, where it has one.
@@ -180,19 +170,6 @@ fn process_status(pid: u32, field: &str) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn any_process_in(cluster: &Path) -> bool {
-    let Ok(cluster) = cluster.canonicalize() else {
-        return false;
-    };
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return false;
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok())
-        .any(|directory| directory == cluster)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +219,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(running(cluster.path()), None);
-        assert!(remove_stale(cluster.path()).unwrap());
+        remove_stale(cluster.path()).unwrap();
         assert_eq!(read(cluster.path()), None);
     }
 }

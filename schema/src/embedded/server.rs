@@ -4,7 +4,6 @@
 use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::error::EmbeddedError;
 use super::home::{Home, LogMark};
 use super::installation::Installation;
 use super::limits;
+use super::lock::ServerLock;
 use super::postmaster::{self, Postmaster, Shutdown, Status};
 use super::version::PostgresVersion;
 
@@ -36,6 +36,7 @@ pub(super) struct Launch<'a> {
     pub(super) installation: &'a Installation,
     pub(super) identity: &'a Identity,
     pub(super) secret: &'a str,
+    pub(super) lock: &'a ServerLock,
     /// The port, or 0 for any free one.
     pub(super) port: u16,
 }
@@ -46,6 +47,9 @@ pub(super) async fn start(
     startup_timeout: Duration,
 ) -> Result<Running, EmbeddedError> {
     let Launch { home, secret, .. } = *launch;
+    let cluster = home.cluster();
+    postmaster::remove_stale(&cluster)
+        .map_err(EmbeddedError::io("remove the postmaster.pid in", cluster))?;
     let began = Instant::now();
     let mut attempts = 0;
     loop {
@@ -78,12 +82,6 @@ pub(super) async fn start(
                 continue;
             }
             return Err(EmbeddedError::PortInUse { port });
-        }
-        // Sessions of a server that was killed take a moment to notice.
-        let lingering = tail.contains("pre-existing shared memory block");
-        if lingering && began.elapsed() < startup_timeout {
-            sleep(limits::POLL_INTERVAL).await;
-            continue;
         }
         return Err(EmbeddedError::StartFailed {
             path: home.cluster(),
@@ -158,19 +156,6 @@ pub(super) async fn await_end(pid: u32, bound: Duration) -> bool {
     true
 }
 
-/// Waits until nothing of a server that died is left on a cluster. If that takes too long the
-/// start goes on: Postgres itself refuses then.
-pub(super) async fn await_free(cluster: &Path) -> Result<(), EmbeddedError> {
-    let began = Instant::now();
-    while !postmaster::remove_stale(cluster)
-        .map_err(EmbeddedError::io("remove the postmaster.pid in", cluster))?
-        && began.elapsed() < limits::IMMEDIATE_STOP_TIMEOUT
-    {
-        sleep(limits::POLL_INTERVAL).await;
-    }
-    Ok(())
-}
-
 /// A server on its way up. Whoever gives up on it in between leaves no process behind.
 struct Launched {
     child: Option<Child>,
@@ -205,6 +190,7 @@ fn spawn(launch: &Launch<'_>, port: u16) -> Result<Launched, EmbeddedError> {
         home,
         installation,
         identity,
+        lock,
         ..
     } = *launch;
     let path = home.startup_log();
@@ -225,6 +211,7 @@ fn spawn(launch: &Launch<'_>, port: u16) -> Result<Launched, EmbeddedError> {
         .arg(home.cluster())
         .arg("-p")
         .arg(port.to_string())
+        .stdin(lock.inherited()?)
         .stdout(output)
         .stderr(log);
     let child = command.spawn().map_err(identity.spawn_error(&program))?;

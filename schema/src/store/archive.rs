@@ -131,6 +131,14 @@ impl Store {
             .collect()
     }
 
+    /// Counts the events that the statistics hold: exact, and at most a moment old.
+    pub async fn count_events(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("select events from stats_totals where win = 0")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count as u64)
+    }
+
     /// Returns the relays that had an event, by URL.
     pub async fn list_event_relays(&self, id: &EventId) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(

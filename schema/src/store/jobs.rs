@@ -1,11 +1,12 @@
 //! The durable queue of NIP-90 jobs.
 
-use bigbrotr_core::event::{Event, EventId};
+use bigbrotr_core::event::{Event, EventId, Pubkey};
 use sqlx::Row;
 
 use super::relay_events::publish;
 use super::{Store, bytes32};
 use crate::error::StoreError;
+use crate::filter_sql::tag_hash;
 
 /// A job to answer, claimed by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Job {
     pub request: Event,
     /// How often it was claimed, this time included.
     pub attempts: u32,
+    /// When it was queued: Unix seconds.
+    pub received_at: i64,
 }
 
 /// How a job ended.
@@ -36,18 +39,24 @@ impl JobOutcome {
 
 impl Store {
     /// Returns requests of these kinds on our relay, received since then (Unix seconds), that are
-    /// not in the queue yet, oldest first. Whoever missed a notification finds them here.
+    /// not in the queue yet, oldest first: those that name this provider (`p`) or nobody. Whoever
+    /// missed a notification finds them here.
     pub async fn list_unqueued_requests(
         &self,
         kinds: &[u16],
+        provider: &Pubkey,
         received_since: i64,
         most: i64,
     ) -> Result<Vec<Event>, StoreError> {
+        // Our JSON has no blanks and escapes quotes in strings, so only a tag can look like ["p",.
+        // The functions for JSON are no help: they stumble over escaped NULs.
         let rows: Vec<String> = sqlx::query_scalar(
-            "select e.event::text from relay_events e
+            r#"select e.event::text from relay_events e
              where e.kind = any ($1) and e.received_at >= $2
+                and (e.expires_at is null or e.expires_at > $4)
+                and ($5 = any (e.tag_hashes) or e.event::text not like '%["p",%')
                 and not exists (select from dvm_jobs j where j.request_id = e.id)
-             order by e.received_at, e.seq limit $3",
+             order by e.received_at, e.seq limit $3"#,
         )
         .bind(
             kinds
@@ -57,6 +66,8 @@ impl Store {
         )
         .bind(received_since)
         .bind(most)
+        .bind(self.now())
+        .bind(tag_hash('p', &provider.to_hex()))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(|json| parse(json)).collect()
@@ -99,7 +110,7 @@ impl Store {
             )
             update dvm_jobs j set claimed_until = $1 + $3, attempts = attempts + 1 from next
             where j.request_id = next.request_id
-            returning j.request::text as request, j.attempts",
+            returning j.request::text as request, j.attempts, j.received_at",
         )
         .bind(self.now())
         .bind(i64::from(most))
@@ -111,9 +122,26 @@ impl Store {
                 Ok(Job {
                     request: parse(row.try_get("request")?)?,
                     attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
+                    received_at: row.try_get("received_at")?,
                 })
             })
             .collect()
+    }
+
+    /// Gives a claimed job back to the queue, to be claimed again after `delay_seconds`.
+    pub async fn release_job(
+        &self,
+        request: &EventId,
+        delay_seconds: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update dvm_jobs set claimed_until = $2 where request_id = $1 and state = 'queued'",
+        )
+        .bind(request.0.as_slice())
+        .bind(self.now() + delay_seconds)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Ends a job and publishes its answer, in one transaction: `false`, with nothing published,
@@ -162,6 +190,20 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Forgets jobs that ended before then (Unix seconds), at most `most`; returns how many. A
+    /// request that is forgotten while it can still be listed would be answered again.
+    pub async fn delete_finished_jobs(&self, before: i64, most: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "delete from dvm_jobs where request_id in (
+                select request_id from dvm_jobs where finished_at < $1 limit $2)",
+        )
+        .bind(before)
+        .bind(most)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// Returns the id of a finished job's answer.

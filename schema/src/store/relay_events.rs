@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 
 use bigbrotr_core::event::{Event, EventId, KindClass};
 use bigbrotr_core::filter::Filter;
+use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgListener, PgRow};
 use sqlx::{PgConnection, Row};
@@ -14,7 +15,7 @@ use sqlx::{PgConnection, Row};
 use super::{Store, bytes32};
 use crate::error::StoreError;
 use crate::filter_sql::{RELAY_EVENTS, push_conditions, tag_hash};
-use crate::limits::{LISTEN_REREAD_EVENTS, QUERY_MAX_EVENTS};
+use crate::limits::{LISTEN_READ_EVENTS, LISTEN_REREAD_EVENTS, QUERY_MAX_EVENTS};
 
 const CHANNEL: &str = "bigbrotr_relay_events";
 
@@ -52,6 +53,15 @@ impl StoredEvent {
             reason: error.to_string(),
         })
     }
+}
+
+/// A part of the stored events that match a filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RelayEventPage {
+    /// Newest first, lowest id first on a tie.
+    pub events: Vec<StoredEvent>,
+    /// Where the next page begins: after this `created_at` and id. `None`: there is no more.
+    pub next: Option<(i64, EventId)>,
 }
 
 impl Store {
@@ -97,6 +107,93 @@ impl Store {
             events = kept;
         }
         Ok(events)
+    }
+
+    /// Returns the page of stored events that match a filter and come after `after`: newest first,
+    /// lowest id first on a tie, expired ones left out. The filter's own limit is the caller's.
+    ///
+    /// A page ends after `most` events, or with the event that makes `max_bytes` of JSON full:
+    /// that is what it holds in memory, however large the events are.
+    pub async fn relay_events_page(
+        &self,
+        filter: &Filter,
+        after: Option<(i64, EventId)>,
+        most: usize,
+        max_bytes: usize,
+    ) -> Result<RelayEventPage, StoreError> {
+        let mut page = RelayEventPage::default();
+        if filter.is_void() || most == 0 {
+            return Ok(page);
+        }
+        let most = most.min(QUERY_MAX_EVENTS);
+        let mut query = sqlx::QueryBuilder::new(
+            "select seq, id, created_at, event::text as event from relay_events where ",
+        );
+        push_conditions(&mut query, &RELAY_EVENTS, filter, self.now());
+        if let Some((created_at, id)) = after {
+            query
+                .push(" and created_at <= ")
+                .push_bind(created_at)
+                .push(" and (created_at < ")
+                .push_bind(created_at)
+                .push(" or id > ")
+                .push_bind(id.0.to_vec())
+                .push(")");
+        }
+        query
+            .push(" order by created_at desc, id limit ")
+            .push_bind(most as i64);
+        let mut rows = query.build().fetch(&self.pool);
+        let (mut read, mut bytes) = (0, 0);
+        while let Some(row) = rows.try_next().await? {
+            let stored = stored_event(&row)?;
+            read += 1;
+            bytes += stored.json.len();
+            let position = (stored.created_at, stored.id);
+            // Tags are found by hash: look again.
+            if filter.tags.is_empty() || filter.matches(&stored.event()?) {
+                page.events.push(stored);
+            }
+            if read == most || bytes >= max_bytes {
+                page.next = Some(position);
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Returns time and id of the newest stored events that match a filter, at most `most`: what
+    /// a reconciliation compares (NIP-77). The filter's own limit is the caller's.
+    pub async fn relay_event_ids(
+        &self,
+        filter: &Filter,
+        most: usize,
+    ) -> Result<Vec<(i64, EventId)>, StoreError> {
+        if filter.is_void() || most == 0 {
+            return Ok(Vec::new());
+        }
+        // Tags are found by hash; where they have to be looked at again, so does the event.
+        let event = if filter.tags.is_empty() {
+            "null"
+        } else {
+            "event::text"
+        };
+        let mut query = sqlx::QueryBuilder::new("select seq, id, created_at, ");
+        query.push(event).push(" as event from relay_events where ");
+        push_conditions(&mut query, &RELAY_EVENTS, filter, self.now());
+        query
+            .push(" order by created_at desc, id limit ")
+            .push_bind(i64::try_from(most).unwrap_or(i64::MAX));
+        let mut rows = query.build().fetch(&self.pool);
+        let mut ids = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            if !filter.tags.is_empty() && !filter.matches(&stored_event(&row)?.event()?) {
+                continue;
+            }
+            let id = EventId(bytes32(row.try_get("id")?, "event id")?);
+            ids.push((row.try_get("created_at")?, id));
+        }
+        Ok(ids)
     }
 
     /// Counts stored events that match any of the filters.
@@ -145,15 +242,22 @@ impl Store {
     /// Listens for events that are put on our relay from now on, by any process.
     pub async fn listen_relay_events(&self) -> Result<RelayEventFeed, StoreError> {
         let listener = self.subscribe().await?;
-        let last_seq: Option<i64> = sqlx::query_scalar("select max(seq) from relay_events")
-            .fetch_one(&self.pool)
-            .await?;
+        // Read after listening began: what is not here yet is announced later.
+        let seqs: Vec<i64> =
+            sqlx::query_scalar("select seq from relay_events order by seq desc limit $1")
+                .bind(LISTEN_REREAD_EVENTS)
+                .fetch_all(&self.pool)
+                .await?;
+        let mut delivered = RecentSeqs::default();
+        for seq in seqs.iter().rev() {
+            delivered.insert(*seq);
+        }
         Ok(RelayEventFeed {
             store: self.clone(),
             listener: Some(listener),
-            last_seq: last_seq.unwrap_or_default(),
+            last_seq: seqs.first().copied().unwrap_or_default(),
             announced: Vec::new(),
-            delivered: RecentSeqs::default(),
+            delivered,
         })
     }
 
@@ -177,6 +281,12 @@ pub struct RelayEventFeed {
 }
 
 impl RelayEventFeed {
+    /// Lists the numbers, oldest first, of the last events that it will not return any more: they
+    /// were there before it, or it has returned them.
+    pub fn delivered(&self) -> impl Iterator<Item = i64> + '_ {
+        self.delivered.order.iter().copied()
+    }
+
     /// Waits for the next events.
     ///
     /// Cancelling loses nothing: what was announced is remembered until it is returned.
@@ -186,56 +296,74 @@ impl RelayEventFeed {
     /// what was missed.
     pub async fn next(&mut self) -> Result<Vec<StoredEvent>, StoreError> {
         loop {
-            let Some(listener) = self.listener.as_mut() else {
-                self.listener = Some(self.store.subscribe().await?);
-                let missed = self.missed().await?;
-                if missed.is_empty() {
-                    continue;
-                }
-                return Ok(missed);
-            };
+            if self.listener.is_none() {
+                self.reconnect().await?;
+            }
             if self.announced.is_empty() {
-                match listener.try_recv().await {
-                    Ok(Some(notification)) => {
-                        self.announced.extend(notification.payload().parse::<i64>());
-                    }
-                    Ok(None) => {
-                        self.listener = None;
-                        continue;
-                    }
-                    Err(error) => {
-                        self.listener = None;
-                        return Err(error.into());
-                    }
+                self.hear().await?;
+            }
+            if let Some(listener) = self.listener.as_mut() {
+                while let Some(notification) = listener.next_buffered() {
+                    self.announced.extend(notification.payload().parse::<i64>());
                 }
             }
-            while let Some(notification) = listener.next_buffered() {
-                self.announced.extend(notification.payload().parse::<i64>());
-            }
-            self.announced.retain(|seq| !self.delivered.contains(*seq));
-            if self.announced.is_empty() {
-                continue;
-            }
-            match self.store.relay_events_by_seq(&self.announced).await {
-                Ok(events) => {
-                    self.announced.clear();
-                    return Ok(self.deliver(events));
-                }
-                Err(error) => {
-                    // Read them again by number once the database is back.
-                    self.listener = None;
-                    return Err(error);
-                }
+            let events = self.read_announced().await?;
+            if !events.is_empty() {
+                return Ok(events);
             }
         }
     }
 
-    /// Reads what was put there while nobody listened. Numbers are handed out before they become
+    /// Looks for events that nobody announced, and connects anew where the connection was lost:
+    /// for when it has been silent for long, or [`RelayEventFeed::next`] has failed. Returns what
+    /// was missed.
+    ///
+    /// Cancelling loses nothing.
+    pub async fn check(&mut self) -> Result<Vec<StoredEvent>, StoreError> {
+        if self.listener.is_none() {
+            self.reconnect().await?;
+            return self.read_announced().await;
+        }
+        self.find_missed().await?;
+        let missed = self.read_announced().await?;
+        if !missed.is_empty() {
+            // A connection that says nothing of them is not to be trusted.
+            self.listener = None;
+        }
+        Ok(missed)
+    }
+
+    /// Waits for a notification.
+    async fn hear(&mut self) -> Result<(), StoreError> {
+        let Some(listener) = self.listener.as_mut() else {
+            return Ok(());
+        };
+        match listener.try_recv().await {
+            Ok(Some(notification)) => {
+                self.announced.extend(notification.payload().parse::<i64>());
+            }
+            Ok(None) => self.listener = None,
+            Err(error) => {
+                self.listener = None;
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn reconnect(&mut self) -> Result<(), StoreError> {
+        let listener = self.store.subscribe().await?;
+        self.find_missed().await?;
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    /// Finds what was put there while nobody listened. Numbers are handed out before they become
     /// visible, so the search starts below the last one seen and skips what was delivered.
-    async fn missed(&mut self) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn find_missed(&mut self) -> Result<(), StoreError> {
         let floor = self.last_seq - LISTEN_REREAD_EVENTS;
-        let rows = sqlx::query(
-            "select seq, id, created_at, event::text as event from relay_events
+        let seqs: Vec<i64> = sqlx::query_scalar(
+            "select seq from relay_events
              where seq > $1 and (seq > $2 or received_at > $3) order by seq",
         )
         .bind(floor)
@@ -243,23 +371,38 @@ impl RelayEventFeed {
         .bind(self.store.now() - 600)
         .fetch_all(&self.store.pool)
         .await?;
-        let events = rows
-            .iter()
-            .map(stored_event)
-            .collect::<Result<Vec<_>, _>>()?;
-        let missed = events
-            .into_iter()
-            .filter(|e| !self.delivered.contains(e.seq))
-            .collect();
-        Ok(self.deliver(missed))
+        self.announced.extend(seqs);
+        Ok(())
     }
 
-    fn deliver(&mut self, events: Vec<StoredEvent>) -> Vec<StoredEvent> {
-        for event in &events {
-            self.last_seq = self.last_seq.max(event.seq);
-            self.delivered.insert(event.seq);
+    /// Reads what was announced, at most so many events in one go.
+    async fn read_announced(&mut self) -> Result<Vec<StoredEvent>, StoreError> {
+        self.announced.retain(|seq| !self.delivered.contains(*seq));
+        self.announced.sort_unstable();
+        self.announced.dedup();
+        let count = self.announced.len().min(LISTEN_READ_EVENTS);
+        if count == 0 {
+            return Ok(Vec::new());
         }
-        events
+        match self
+            .store
+            .relay_events_by_seq(&self.announced[..count])
+            .await
+        {
+            Ok(events) => {
+                // All of them, the ones that were replaced or deleted meanwhile included.
+                for seq in self.announced.drain(..count) {
+                    self.last_seq = self.last_seq.max(seq);
+                    self.delivered.insert(seq);
+                }
+                Ok(events)
+            }
+            Err(error) => {
+                // Read again by number once the database is back.
+                self.listener = None;
+                Err(error)
+            }
+        }
     }
 }
 

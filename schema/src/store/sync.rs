@@ -57,6 +57,34 @@ pub struct Gap {
     pub reason: String,
 }
 
+/// How many relays there are, and how far the work on them has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RelayProgress {
+    /// All relays.
+    pub known: u64,
+    /// Measured at least once.
+    pub checked: u64,
+    /// Online when last measured.
+    pub online: u64,
+    /// Archived from end to end at least once.
+    pub covered: u64,
+    /// With stretches that cannot be paged through.
+    pub gapped: u64,
+}
+
+impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for RelayProgress {
+    fn from_row(row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+        let count = |name: &str| row.try_get::<i64, _>(name).map(|count| count as u64);
+        Ok(Self {
+            known: count("known")?,
+            checked: count("checked")?,
+            online: count("online")?,
+            covered: count("covered")?,
+            gapped: count("gapped")?,
+        })
+    }
+}
+
 impl Store {
     /// Leases up to `most` relays of these networks that are due for archiving, longest overdue
     /// first, for `lease_seconds`. Relays that the last check found unreadable wait.
@@ -188,26 +216,20 @@ impl Store {
         .transpose()
     }
 
-    /// Counts relays: all, checked at least once, online at their last check, archived up to
-    /// their last turn, and with gaps.
-    pub async fn count_progress(&self) -> Result<[u64; 5], StoreError> {
-        let row: (i64, i64, i64, i64, i64) = sqlx::query_as(
-            "select count(*), count(m.relay_id), count(*) filter (where m.openable),
-                count(*) filter (where s.covered_to is not null and s.scan_top is null),
+    /// Counts relays by how far the work on them has come.
+    pub async fn count_progress(&self) -> Result<RelayProgress, StoreError> {
+        Ok(sqlx::query_as(
+            "select count(*) as known, count(m.relay_id) as checked,
+                count(*) filter (where m.openable) as online,
+                count(*) filter (where s.covered_to is not null) as covered,
                 count(*) filter (where exists (select from sync_gaps g where g.relay_id = r.id))
+                    as gapped
              from relays r
              left join sync_state s on s.relay_id = r.id
              left join lateral (select relay_id, openable from relay_metadata m
                 where m.relay_id = r.id order by checked_at desc limit 1) m on true",
         )
         .fetch_one(&self.pool)
-        .await?;
-        Ok([
-            row.0 as u64,
-            row.1 as u64,
-            row.2 as u64,
-            row.3 as u64,
-            row.4 as u64,
-        ])
+        .await?)
     }
 }

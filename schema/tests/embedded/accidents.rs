@@ -1,6 +1,7 @@
 //! What is left after a crash, and how the next start copes.
 
 use std::fs;
+use std::time::Duration;
 
 use bigbrotr_schema::embedded::{EmbeddedError, EmbeddedPostgres, Owner};
 use rustix::process::Signal;
@@ -64,6 +65,31 @@ async fn node_and_server_killed_lose_nothing_committed() {
         .await
         .unwrap();
     assert_eq!(answer, 42);
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_server_starts_beside_the_sessions_of_a_dead_one() {
+    let scratch = Scratch::new();
+    let mut node = Other::start("node", &scratch.data_dir());
+    let mut connection = connect(&node.url).await;
+    let session: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let session = session.cast_unsigned();
+    let server = scratch.server().unwrap();
+    node.kill();
+    // Frozen, it cannot notice that its server is gone.
+    kill(session, Signal::STOP);
+    kill(server, Signal::KILL);
+
+    let mut starting = Box::pin(EmbeddedPostgres::start(scratch.config()));
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut starting).await;
+    assert!(early.is_err(), "{early:?}");
+    kill(session, Signal::KILL);
+    let postgres = starting.await.unwrap();
+    assert!(answers(&postgres).await);
     postgres.stop().await.unwrap();
 }
 

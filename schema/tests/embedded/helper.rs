@@ -1,6 +1,8 @@
 //! Data directories that leave nothing running, and other processes that use them.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -16,6 +18,13 @@ const ROLE: &str = "BIGBROTR_TEST_ROLE";
 
 /// Names its data directory.
 const DATA_DIR: &str = "BIGBROTR_TEST_DATA_DIR";
+
+/// A directory for a test, which the account that runs Postgres for root can enter.
+pub(crate) fn open_directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
 
 /// A data directory of one test. Whatever runs on it ends with the test.
 pub(crate) struct Scratch {
@@ -48,7 +57,7 @@ impl Scratch {
 
     /// The server's process, if there is one.
     pub(crate) fn server(&self) -> Option<u32> {
-        let text = std::fs::read_to_string(self.cluster().join("postmaster.pid")).ok()?;
+        let text = fs::read_to_string(self.cluster().join("postmaster.pid")).ok()?;
         let pid = text.lines().next()?.parse().ok()?;
         alive(pid).then_some(pid)
     }
@@ -101,7 +110,7 @@ pub(crate) fn kill(pid: u32, signal: Signal) {
 /// Whether a process runs; a zombie does not.
 pub(crate) fn alive(pid: u32) -> bool {
     let exists = test_kill_process(Pid::from_raw(pid.cast_signed()).unwrap()).is_ok();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     exists
         && !stat
             .rsplit(')')
@@ -129,17 +138,18 @@ pub(crate) struct Other {
 }
 
 impl Other {
-    /// Starts a process in a role (`node`, `command` or `test`) and waits until it is ready.
+    /// Starts a process in a role (`node` or `command`) and waits until it is ready.
     pub(crate) fn start(role: &str, data_dir: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "helper::other_process",
-                "--exact",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env(ROLE, role)
-            .env(DATA_DIR, data_dir)
+        Self::spawn(command(role).env(DATA_DIR, data_dir))
+    }
+
+    /// Starts a process that uses the test server of a temporary directory.
+    pub(crate) fn start_test(temporary: &Path) -> Self {
+        Self::spawn(command("test").env("TMPDIR", temporary))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -178,6 +188,18 @@ impl Drop for Other {
     }
 }
 
+fn command(role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([
+        "helper::other_process",
+        "--exact",
+        "--ignored",
+        "--nocapture",
+    ]);
+    command.env(ROLE, role);
+    command
+}
+
 /// Not a test: the body of [`Other`].
 #[tokio::test]
 #[ignore = "other tests run it as a process of its own"]
@@ -185,7 +207,6 @@ async fn other_process() {
     let Some(role) = std::env::var_os(ROLE) else {
         return;
     };
-    let data_dir = PathBuf::from(std::env::var_os(DATA_DIR).unwrap());
     let until_told = || std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     if role == "test" {
         let database = TestDatabase::create().await;
@@ -193,6 +214,7 @@ async fn other_process() {
         until_told();
         return;
     }
+    let data_dir = PathBuf::from(std::env::var_os(DATA_DIR).unwrap());
     let owner = if role == "node" {
         Owner::Node
     } else {

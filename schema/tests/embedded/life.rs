@@ -8,7 +8,7 @@ use bigbrotr_schema::embedded::{EmbeddedError, EmbeddedPostgres};
 use rustix::process::{Pid, getpgid};
 use sqlx::{Connection, PgConnection};
 
-use crate::helper::{Scratch, connect};
+use crate::helper::{Scratch, connect, open_directory};
 
 #[tokio::test]
 async fn a_restart_keeps_the_data() {
@@ -117,6 +117,43 @@ async fn the_port_asked_for_is_used_or_reported() {
     drop(taken);
     let postgres = EmbeddedPostgres::start(config.clone()).await.unwrap();
     assert_eq!(postgres.port(), config.port);
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_taken_between_choice_and_start_is_replaced_by_another() {
+    let real = {
+        let scratch = Scratch::new();
+        let postgres = EmbeddedPostgres::start(scratch.config()).await.unwrap();
+        let bin_dir = postgres.bin_dir().display().to_string();
+        postgres.stop().await.unwrap();
+        bin_dir
+    };
+    // A Postgres that loses the race for its port once, and then gets one.
+    let bind_error = "could not bind IPv4 address \"127.0.0.1\": Address already in use";
+    let programs = open_directory();
+    let marker = programs.path().join("first");
+    fs::write(&marker, "").unwrap();
+    fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    for program in ["initdb", "pg_ctl", "postgres"] {
+        let prelude = match program {
+            "postgres" => format!(
+                "case \"$*\" in *-p*) rm {} && echo '{bind_error}' >&2 && exit 1;; esac",
+                marker.display()
+            ),
+            _ => String::new(),
+        };
+        let script = format!("#!/bin/sh\n{prelude}\nexec {real}/{program} \"$@\"\n");
+        let path = programs.path().join(program);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    let scratch = Scratch::new();
+    let mut config = scratch.config();
+    config.bin_dir = Some(programs.path().to_owned());
+    let postgres = EmbeddedPostgres::start(config).await.unwrap();
+    assert!(!marker.exists());
     postgres.stop().await.unwrap();
 }
 

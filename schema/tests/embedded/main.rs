@@ -1,5 +1,7 @@
-//! The embedded Postgres: its life, its locks, its accidents, what it refuses, and the server
-//! that tests share.
+//! The embedded Postgres: its life, its locks, its accidents, what it refuses, what only root
+//! meets, and the server that tests share.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod accidents;
 mod helper;

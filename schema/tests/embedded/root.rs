@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use bigbrotr_schema::embedded::{EmbeddedError, EmbeddedPostgres};
 
-use crate::helper::{Scratch, answers};
+use crate::helper::{Scratch, answers, open_directory};
 
 fn close_to_others(scratch: &Scratch) {
     let parent = scratch.data_dir().parent().unwrap().to_owned();
@@ -24,8 +24,7 @@ async fn a_private_data_directory_gets_its_cluster_elsewhere() {
     }
     let scratch = Scratch::new();
     close_to_others(&scratch);
-    let elsewhere = tempfile::tempdir().unwrap();
-    fs::set_permissions(elsewhere.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let elsewhere = open_directory();
     let mut config = scratch.config();
     config.fallback_dir = elsewhere.path().join("bigbrotr");
 

@@ -1,9 +1,13 @@
 //! The server that tests share.
 
+use std::fs;
+use std::path::Path;
+
 use bigbrotr_schema::embedded::testing::{TestDatabase, TestServer};
+use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 
-use crate::helper::{Other, connect};
+use crate::helper::{Other, connect, kill, open_directory, wait_until};
 
 async fn prepare(url: String) -> Result<(), sqlx::Error> {
     let mut connection = PgConnection::connect(&url).await?;
@@ -59,8 +63,55 @@ async fn an_empty_database_is_empty() {
 #[tokio::test]
 async fn other_test_processes_use_the_same_server() {
     let ours = TestDatabase::create().await;
-    let mut theirs = Other::start("test", &std::env::temp_dir());
+    let mut theirs = Other::start_test(&std::env::temp_dir());
     assert!(theirs.url.contains(&format!(":{}/", ours.port())));
     theirs.kill();
     connect(&ours.url()).await.close().await.unwrap();
+}
+
+/// The processes whose command line names a directory: the server and its watchdog.
+fn processes_of(directory: &Path) -> Vec<(u32, String)> {
+    let directory = directory.to_str().unwrap();
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .filter_map(|(pid, path)| Some((pid, fs::read_to_string(path.join("cmdline")).ok()?)))
+        .filter(|(_, line)| line.contains(directory))
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn killed_test_processes_leave_nothing_running() {
+    let temporary = open_directory();
+    let gone = || processes_of(temporary.path()).is_empty();
+
+    let mut first = Other::start_test(temporary.path());
+    let mut second = Other::start_test(temporary.path());
+    assert!(!gone());
+    first.kill();
+    second.kill();
+    wait_until("server and watchdog are gone", gone).await;
+
+    // The next run takes the cluster, but not the databases left behind.
+    let mut third = Other::start_test(temporary.path());
+    let mut connection = connect(&third.url).await;
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from pg_database where starts_with(datname, 'test_')")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(left, 1);
+
+    // A killed watchdog is replaced by the next process, and that one cleans up.
+    for (pid, line) in processes_of(temporary.path()) {
+        if line.starts_with("/bin/sh") {
+            kill(pid, Signal::KILL);
+        }
+    }
+    third.kill();
+    let mut fourth = Other::start_test(temporary.path());
+    fourth.kill();
+    wait_until("server and watchdog are gone again", gone).await;
 }

@@ -64,7 +64,7 @@ fn visit(path: &Path) -> io::Result<Option<File>> {
     let Some(mut pipe) = open(path)? else {
         return Ok(None);
     };
-    pipe.write_all(b"+")?;
+    pipe.write_all(b"+\n")?;
     // If the watchdog closed it in between, it may not have seen us.
     let same = fs::metadata(path).is_ok_and(|found| {
         pipe.metadata()

@@ -1,0 +1,309 @@
+//! Ingest: new events, known events, bytes and lag, as ratios to what the machine can do.
+//!
+//! `cargo bench -p bigbrotr-schema --bench ingest -- [--events N] [--authors N]`
+//!
+//! In one run, on a Postgres of its own with the node's settings: V is the rate of parsing and
+//! verifying on all cores, C the rate of COPY of the same rows into a bare table with only a
+//! primary key, and L = 1 / (1/V + 1/(cores * C)) the floor under ingest.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bigbrotr_core::clock::SystemClock;
+use bigbrotr_core::event::Event;
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_schema::config::DatabaseConfig;
+use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
+use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
+use bigbrotr_schema::store::{RelayId, Store};
+use bigbrotr_testkit::{Population, PopulationConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Events that a relay sends at once.
+const PAGE: usize = 500;
+
+/// Relays that deliver at the same time.
+const CONCURRENCY: usize = 16;
+
+struct Options {
+    events: usize,
+    seed: u64,
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        events: 100_000,
+        seed: 1,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .and_then(|v| v.parse().ok())
+                .expect("a number")
+        };
+        match argument.as_str() {
+            "--events" => options.events = value(),
+            "--seed" => options.seed = value() as u64,
+            // Cargo's own.
+            "--bench" => {}
+            other => panic!("unknown argument {other}: expected --events N or --seed N"),
+        }
+    }
+    options
+}
+
+#[tokio::main]
+async fn main() {
+    let options = options();
+    let cores = std::thread::available_parallelism().expect("cores").get();
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = EmbeddedPostgres::start(EmbeddedConfig::new(folder.path().join("data")))
+        .await
+        .expect("a server");
+    let config = Arc::new(DatabaseConfig::default());
+    let store = Store::connect(&server.connection_url(), config, Arc::new(SystemClock))
+        .await
+        .expect("a connection");
+    store.migrate().await.expect("migrations");
+
+    let population = Population::generate(&PopulationConfig::new(
+        options.seed,
+        options.events,
+        1_750_000_000,
+    ));
+    let json: Vec<String> = population
+        .events()
+        .iter()
+        .map(|e| e.json().to_owned())
+        .collect();
+    drop(population);
+    let raw: usize = json.iter().map(String::len).sum();
+    let count = json.len() as f64;
+    println!(
+        "events          {} of {} bytes on average, {cores} cores",
+        json.len(),
+        raw / json.len()
+    );
+
+    let verify = parse_and_verify(&json, cores);
+    let v = count / verify.as_secs_f64();
+    println!("V               {v:.0}/s parsed and verified on all cores");
+    let events: Vec<Event> = json
+        .iter()
+        .map(|j| Event::from_json(j).expect("an event"))
+        .collect();
+    let c = count / copy(&server.connection_url(), &events).await.as_secs_f64();
+    println!("C               {c:.0}/s copied into a bare table, one connection");
+    let floor = 1.0 / (1.0 / v + 1.0 / (cores as f64 * c));
+    println!("L               {floor:.0}/s");
+    drop(events);
+
+    let relays = relays(&store).await;
+    let (took, lag, peak) = ingest(&store, &json, relays[0], false).await;
+    let new = count / took.as_secs_f64();
+    println!(
+        "new events      {new:.0}/s, {:.2} of L; statistics lag at most {lag:.2} s",
+        new / floor
+    );
+    println!("                statistics complete {peak:.2} s after the last event");
+    let (took, lag, peak) = ingest(&store, &json, relays[1], true).await;
+    println!(
+        "known events    {:.0}/s from another relay; lag at most {lag:.2} s, complete after {peak:.2} s",
+        count / took.as_secs_f64()
+    );
+    sizes(&server.connection_url(), raw).await;
+    let differences = store.verify_statistics(5).await.expect("verification");
+    assert!(differences.is_empty(), "{differences:?}");
+    println!("verify          every statistic equals its recomputation");
+    println!("memory          {} MB at most", peak_memory_mb());
+    store.close().await;
+    server.stop().await.expect("a stop");
+}
+
+fn parse_and_verify(json: &[String], cores: usize) -> Duration {
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for part in json.chunks(json.len().div_ceil(cores)) {
+            scope.spawn(move || {
+                for text in part {
+                    Event::from_json(text)
+                        .expect("an event")
+                        .verify()
+                        .expect("a true event");
+                }
+            });
+        }
+    });
+    begun.elapsed()
+}
+
+/// Copies the columns of the archive into a table with nothing but a primary key.
+async fn copy(url: &str, events: &[Event]) -> Duration {
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url)
+        .await
+        .expect("a connection");
+    sqlx::raw_sql(
+        "create table bare (num bigint primary key, created_at bigint, kind integer, id bytea,
+         pubkey bytea, sig bytea, tags json, content json)",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("a table");
+    let mut rows = String::new();
+    for (n, event) in events.iter().enumerate() {
+        let text = |value: String| {
+            value
+                .replace('\\', "\\\\")
+                .replace('\t', "\\t")
+                .replace('\n', "\\n")
+        };
+        rows.push_str(&format!(
+            "{n}\t{}\t{}\t\\\\x{}\t\\\\x{}\t\\\\x{}\t{}\t{}\n",
+            event.created_at,
+            event.kind,
+            event.id,
+            event.pubkey,
+            hex::encode(event.sig),
+            text(serde_json::to_string(&event.tags).expect("tags")),
+            text(serde_json::to_string(&event.content).expect("content")),
+        ));
+    }
+    let begun = Instant::now();
+    let mut into = connection
+        .copy_in_raw("copy bare from stdin")
+        .await
+        .expect("a copy");
+    for part in rows.as_bytes().chunks(1 << 20) {
+        into.send(part).await.expect("rows");
+    }
+    into.finish().await.expect("a copy");
+    let took = begun.elapsed();
+    sqlx::raw_sql("drop table bare")
+        .execute(&mut connection)
+        .await
+        .expect("no table");
+    took
+}
+
+async fn relays(store: &Store) -> Vec<RelayId> {
+    let mut ids = Vec::new();
+    for url in ["wss://one.example.com", "wss://two.example.com"] {
+        let url = RelayUrl::parse(url, &UrlPolicy::default()).expect("a URL");
+        store
+            .insert_relays(std::slice::from_ref(&url))
+            .await
+            .expect("a relay");
+        ids.push(
+            store
+                .get_relay(&url)
+                .await
+                .expect("a relay")
+                .expect("a relay")
+                .id,
+        );
+    }
+    ids
+}
+
+/// Ingests everything with the rollup running beside; returns how long the ingest took, the
+/// largest lag seen, and how long after it the statistics were complete.
+async fn ingest(
+    store: &Store,
+    json: &[String],
+    relay: RelayId,
+    known: bool,
+) -> (Duration, f64, f64) {
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let metrics = IngestMetrics::register(&prometheus::Registry::new()).expect("metrics");
+    let ingest = Ingest::start(store.clone(), metrics, &tasks, stop.clone());
+    let rollup = {
+        let (store, stop) = (store.clone(), stop.clone());
+        tasks.spawn(async move {
+            let mut worst = 0.0_f64;
+            while !stop.is_cancelled() {
+                worst = worst.max(store.rollup_lag().await.expect("a lag"));
+                let step = store.rollup_step().await.expect("a step");
+                if step.is_none_or(|step| step.batches == 0) {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+            worst
+        })
+    };
+    let begun = Instant::now();
+    let pages: Vec<Vec<String>> = json.chunks(PAGE).map(<[String]>::to_vec).collect();
+    let mut running = tokio::task::JoinSet::new();
+    for page in pages {
+        if running.len() >= CONCURRENCY {
+            running.join_next().await.expect("a page").expect("a page");
+        }
+        let ingest = ingest.clone();
+        running.spawn(async move {
+            let events: Vec<Event> = page
+                .iter()
+                .map(|json| Event::from_json(json).expect("an event"))
+                .collect();
+            let count = events.len() as u64;
+            let done = ingest.submit(events, Some(relay)).await.expect("an ack");
+            assert_eq!(if known { done.known } else { done.new }, count);
+        });
+    }
+    while running.join_next().await.is_some() {}
+    let took = begun.elapsed();
+    while store.status().await.expect("a status").rollup_backlog > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let complete = (begun.elapsed() - took).as_secs_f64();
+    stop.cancel();
+    let worst = rollup.await.expect("the rollup");
+    tasks.close();
+    tasks.wait().await;
+    (took, worst, complete)
+}
+
+async fn sizes(url: &str, raw: usize) {
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url)
+        .await
+        .expect("a connection");
+    sqlx::raw_sql("vacuum analyze")
+        .execute(&mut connection)
+        .await
+        .expect("a vacuum");
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select c.relname::text, pg_table_size(c.oid), pg_indexes_size(c.oid) from pg_class c
+         where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+         order by pg_total_relation_size(c.oid) desc limit 8",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("sizes");
+    let archive: i64 = rows
+        .iter()
+        .filter(|(name, ..)| matches!(name.as_str(), "events" | "events_relays"))
+        .map(|(_, table, indexes)| table + indexes)
+        .sum();
+    println!(
+        "archive bytes   {:.2} of the raw JSON, provenance of two relays",
+        archive as f64 / raw as f64
+    );
+    for (name, table, indexes) in rows {
+        println!(
+            "  {name:28} table {:>5} kB, indexes {:>5} kB",
+            table / 1024,
+            indexes / 1024
+        );
+    }
+}
+
+fn peak_memory_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or_default()
+        / 1024
+}
