@@ -1,0 +1,52 @@
+//! What the REST mirror counts. Routes are entries' names, never paths as clients send them.
+
+use std::time::Duration;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+#[derive(Debug)]
+pub(super) struct ApiMetrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    pub(super) connections: IntGauge,
+}
+
+impl ApiMetrics {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "bigbrotr_api_requests_total",
+                    "HTTP requests by route (catalogue entry, or a page's name) and class of \
+                     status.",
+                ),
+                &["route", "status"],
+            )?,
+            seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "bigbrotr_api_request_seconds",
+                    "Time from a request's headers to its answer, by route.",
+                ),
+                &["route"],
+            )?,
+            connections: IntGauge::new("bigbrotr_api_connections", "HTTP connections open.")?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.seconds.clone()))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(super) fn count(&self, route: &str, status: u16, duration: Duration) {
+        let class = match status {
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[route, class]).inc();
+        self.seconds
+            .with_label_values(&[route])
+            .observe(duration.as_secs_f64());
+    }
+}
