@@ -4,4 +4,5 @@
 
 pub mod dial;
 pub mod limits;
+pub mod monitor;
 pub mod session;

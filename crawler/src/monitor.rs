@@ -1,0 +1,45 @@
+//! Measures relays on a schedule and reports what it finds ([NIP-66]).
+//!
+//! Owns the check of one relay ([`check_relay`], which needs no database), the reports and
+//! announcements made of it, and the service that checks every relay that is due. How a
+//! connection is made and what is said over it belongs to [`crate::dial`] and [`crate::session`];
+//! schedule, leases and documents are kept by the store.
+//!
+//! - `check` asks a relay; `result` is what it found, `information` what NIP-11 says
+//! - `findings` is the stored document; `report` and `announcement` are what is published
+//! - `schedule` says when the relay is due again; `service` and `run` do it all for ever
+//!
+//! [NIP-66]: https://github.com/nostr-protocol/nips/blob/master/66.md
+
+mod announcement;
+mod check;
+mod config;
+mod draft;
+mod error;
+mod findings;
+#[cfg(test)]
+mod fixtures;
+mod information;
+mod limits;
+mod metrics;
+mod report;
+mod requirements;
+mod result;
+mod run;
+mod schedule;
+mod service;
+
+pub use self::announcement::announcements;
+pub use self::check::check_relay;
+pub use self::config::MonitorConfig;
+pub use self::draft::Draft;
+pub use self::error::MonitorError;
+pub use self::findings::findings;
+pub use self::information::{InformationError, Limitation, RelayInformation};
+pub use self::report::relay_report;
+pub use self::requirements::Requirements;
+pub use self::result::{
+    CheckResult, InformationFinding, OpenFinding, OpenTimings, Probe, TlsFinding,
+};
+pub use self::schedule::{Schedule, next_check};
+pub use self::service::{MonitorProgress, MonitorService};

@@ -1,0 +1,182 @@
+//! What the monitor publishes about itself: its announcement (10166), profile and relay list.
+//!
+//! Decides what they say and when they are published; publishing is the service's.
+
+use std::time::Duration;
+
+use bigbrotr_core::event::Event;
+use bigbrotr_core::network::Network;
+use bigbrotr_core::relay_url::RelayUrl;
+use serde_json::json;
+
+use super::config::MonitorConfig;
+use super::draft::{Draft, tag};
+use super::limits::ANNOUNCE_REFRESH_SECONDS;
+use crate::dial::NetworksConfig;
+
+/// The kind of a monitor's announcement ([NIP-66]).
+///
+/// [NIP-66]: https://github.com/nostr-protocol/nips/blob/master/66.md
+pub(super) const ANNOUNCEMENT_KIND: u16 = 10_166;
+/// The kind of a profile ([NIP-01](https://github.com/nostr-protocol/nips/blob/master/01.md)).
+pub(super) const PROFILE_KIND: u16 = 0;
+/// The kind of a relay list ([NIP-65](https://github.com/nostr-protocol/nips/blob/master/65.md)).
+pub(super) const RELAY_LIST_KIND: u16 = 10_002;
+
+/// Makes everything that a monitor with this configuration says about itself. `relay` is where
+/// its reports can be read, if that is public.
+pub fn announcements(
+    config: &MonitorConfig,
+    networks: &NetworksConfig,
+    relay: Option<&RelayUrl>,
+) -> Vec<Draft> {
+    let mut drafts = vec![announcement(config, networks)];
+    if !config.name.is_empty() {
+        let mut profile = json!({ "name": config.name });
+        if !config.about.is_empty() {
+            profile["about"] = json!(config.about);
+        }
+        drafts.push(Draft {
+            kind: PROFILE_KIND,
+            tags: Vec::new(),
+            content: profile.to_string(),
+        });
+    }
+    if let Some(relay) = relay.filter(|_| config.relay_list) {
+        drafts.push(Draft {
+            kind: RELAY_LIST_KIND,
+            tags: vec![tag(["r", &relay.d_tag()])],
+            content: String::new(),
+        });
+    }
+    drafts
+}
+
+fn announcement(config: &MonitorConfig, networks: &NetworksConfig) -> Draft {
+    let frequency = config.publish_interval.as_secs();
+    let mut tags = vec![tag(["frequency", &frequency.to_string()])];
+    let checks: Vec<(&str, Duration)> = [
+        ("open", Some(open_timeout(config, networks))),
+        ("read", config.read.then_some(config.read_timeout)),
+        ("write", config.write.then_some(config.write_timeout)),
+        ("nip11", config.nip11.then_some(config.nip11_timeout)),
+    ]
+    .into_iter()
+    .filter_map(|(name, timeout)| Some((name, timeout?)))
+    .collect();
+    for (name, timeout) in &checks {
+        // As the NIP's example and everybody's practice have it, not as its prose has it.
+        tags.push(tag(["timeout", name, &timeout.as_millis().to_string()]));
+    }
+    tags.extend(checks.iter().map(|(name, _)| tag(["c", name])));
+    tags.push(tag(["c", "ssl"]));
+    if !config.geohash.is_empty() {
+        tags.push(tag(["g", &config.geohash]));
+    }
+    Draft {
+        kind: ANNOUNCEMENT_KIND,
+        tags,
+        content: String::new(),
+    }
+}
+
+/// The longest time to a WebSocket on the network that most relays are on.
+fn open_timeout(config: &MonitorConfig, networks: &NetworksConfig) -> Duration {
+    let network = networks.enabled().next().unwrap_or(Network::Clearnet);
+    networks.get(network).connect_timeout + config.open_timeout
+}
+
+/// Says whether a draft has to be published in place of what our relay has: when it says
+/// something else, or the announcement gets old. `now` is in Unix seconds.
+pub(super) fn is_news(draft: &Draft, current: Option<&Event>, now: i64) -> bool {
+    let Some(current) = current else { return true };
+    let age = now.saturating_sub(current.created_at);
+    current.tags != draft.tags
+        || current.content != draft.content
+        || (draft.kind == ANNOUNCEMENT_KIND && age >= ANNOUNCE_REFRESH_SECONDS)
+}
+
+/// Dates an announcement so that it replaces what our relay has.
+pub(super) fn date_after(current: Option<&Event>, now: i64) -> i64 {
+    current.map_or(now, |current| now.max(current.created_at.saturating_add(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bigbrotr_core::relay_url::UrlPolicy;
+    use serde_json::Value;
+
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn shown(drafts: &[Draft]) -> Value {
+        drafts
+            .iter()
+            .map(|draft| json!({"kind": draft.kind, "tags": draft.tags, "content": draft.content}))
+            .collect()
+    }
+
+    #[test]
+    fn what_a_configured_monitor_says_about_itself() {
+        let config = MonitorConfig {
+            geohash: "ezs42".into(),
+            name: "Example monitor".into(),
+            about: "Measures relays.".into(),
+            ..MonitorConfig::default()
+        };
+        let relay = RelayUrl::parse("wss://monitor.example.com", &UrlPolicy::default()).unwrap();
+        let drafts = announcements(&config, &NetworksConfig::default(), Some(&relay));
+        insta::assert_json_snapshot!(shown(&drafts));
+    }
+
+    #[test]
+    fn without_name_and_relay_only_the_checks_done_are_announced() {
+        let config = MonitorConfig {
+            write: false,
+            nip11: false,
+            ..MonitorConfig::default()
+        };
+        let drafts = announcements(&config, &NetworksConfig::default(), None);
+        insta::assert_json_snapshot!(shown(&drafts));
+    }
+
+    #[test]
+    fn only_news_and_old_announcements_are_published() {
+        let config = MonitorConfig {
+            name: "Example".into(),
+            ..MonitorConfig::default()
+        };
+        let drafts = announcements(&config, &NetworksConfig::default(), None);
+        let [announcement, profile] = drafts.as_slice() else {
+            panic!("{drafts:?}");
+        };
+        let keys = nostr::Keys::generate();
+        let current = announcement.clone().sign(&keys, NOW).unwrap();
+        assert!(is_news(announcement, None, NOW));
+        assert!(!is_news(announcement, Some(&current), NOW + 60));
+        assert!(is_news(
+            announcement,
+            Some(&current),
+            NOW + ANNOUNCE_REFRESH_SECONDS
+        ));
+        let mut other = announcement.clone();
+        other.tags.pop();
+        assert!(is_news(&other, Some(&current), NOW + 60));
+        let current = profile.clone().sign(&keys, NOW).unwrap();
+        assert!(!is_news(
+            profile,
+            Some(&current),
+            NOW + 10 * ANNOUNCE_REFRESH_SECONDS
+        ));
+    }
+
+    #[test]
+    fn what_replaces_is_newer_even_within_a_second() {
+        let draft = announcement(&MonitorConfig::default(), &NetworksConfig::default());
+        let current = draft.sign(&nostr::Keys::generate(), NOW).unwrap();
+        assert_eq!(date_after(Some(&current), NOW), NOW + 1);
+        assert_eq!(date_after(Some(&current), NOW + 9), NOW + 9);
+        assert_eq!(date_after(None, NOW), NOW);
+    }
+}

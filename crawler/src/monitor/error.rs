@@ -1,0 +1,45 @@
+//! What can go wrong in the monitor itself; what is wrong with relays is a finding.
+
+use std::time::Duration;
+
+use bigbrotr_core::relay_url::RelayUrlError;
+use bigbrotr_schema::error::StoreError;
+
+/// Why the monitor cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// A metric cannot be registered.
+    #[error("cannot register the monitor's metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// The relay that it publishes on has no usable URL.
+    #[error("our relay's public url {url:?} is not a relay url")]
+    RelayUrl {
+        /// The URL as given.
+        url: String,
+        /// Why not.
+        #[source]
+        source: RelayUrlError,
+    },
+}
+
+/// Why a step of the monitor has to be repeated, or given up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error("the database refuses")]
+    Store(#[from] StoreError),
+    #[error("the database did not answer within {after:?}")]
+    StoreTimedOut { after: Duration },
+    #[error("cannot sign")]
+    Signing(#[from] nostr::event::builder::Error),
+}
+
+impl StepError {
+    /// Says whether the same step may succeed later.
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable() || error.is_conflict(),
+            Self::StoreTimedOut { .. } => true,
+            Self::Signing(_) => false,
+        }
+    }
+}

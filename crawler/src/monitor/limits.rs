@@ -1,0 +1,47 @@
+//! Every bound of the monitor that nobody should need to change, with its unit and reason.
+
+use std::time::Duration;
+
+/// The largest NIP-11 document, bytes: real ones are below 64 KiB, and every one is stored.
+pub(super) const MAX_INFORMATION_BYTES: usize = 128 << 10;
+
+/// The longest NIP-11 document that a report repeats, bytes: reports are fetched by thousands.
+pub(super) const MAX_REPORT_CONTENT_BYTES: usize = 32 << 10;
+
+/// The characters kept of a name, software or version in NIP-11.
+pub(super) const MAX_TEXT_CHARS: usize = 256;
+
+/// The most NIPs taken from a NIP-11 document: a few times as many as there are.
+pub(super) const MAX_NIPS: usize = 256;
+
+/// The most topics taken from a NIP-11 document.
+pub(super) const MAX_TOPICS: usize = 16;
+
+/// The most bytes that a relay may send during a check: one event of the largest size, with room
+/// for what was not asked for.
+pub(super) const MAX_SESSION_BYTES: u64 = 8 << 20;
+
+/// The kind of the write probe: ephemeral, so that nobody has to keep it.
+pub(super) const WRITE_PROBE_KIND: u16 = 22_456;
+
+/// How often due relays are looked for while there is room for more checks.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a lease is longer than the longest check: the time to store its outcome.
+pub(super) const LEASE_MARGIN: Duration = Duration::from_mins(1);
+
+/// The longest wait for the database in one go, so that a stalled connection is noticed.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long checks under way may go on once the service has to stop.
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The longest time for giving back the leases of checks that were cut short.
+pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the announcements on our relay are compared with what they should be.
+pub(super) const ANNOUNCE_INTERVAL: Duration = Duration::from_hours(1);
+
+/// The age, in seconds, at which an unchanged announcement is published again: readers take an
+/// old one for a monitor that has gone.
+pub(super) const ANNOUNCE_REFRESH_SECONDS: i64 = 24 * 60 * 60;

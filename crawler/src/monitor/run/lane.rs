@@ -1,0 +1,120 @@
+//! The checks of one network: how many at once, and for how long a relay is leased.
+
+use std::time::Duration;
+
+use bigbrotr_core::network::Network;
+use bigbrotr_schema::store::DueRelay;
+
+use super::super::config::MonitorConfig;
+use super::super::error::StepError;
+use super::super::limits::LEASE_MARGIN;
+use super::super::service::MonitorService;
+use crate::dial::NetworkConfig;
+use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
+
+/// The checks of one network. Networks do not wait for each other: Tor takes a minute for what
+/// takes the others a second.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) network: Network,
+    /// How long a relay is leased: longer than any check.
+    pub(super) lease_time: Duration,
+    pub(super) in_flight: usize,
+    /// The last lease left nothing that was due.
+    pub(super) is_drained: bool,
+    capacity: usize,
+}
+
+impl Lane {
+    pub(super) fn new(network: Network, config: &MonitorConfig, reach: &NetworkConfig) -> Self {
+        let bound = reach.max_connections.get() / config.connections_per_check();
+        Self {
+            network,
+            lease_time: longest_check(config, reach) + LEASE_MARGIN,
+            in_flight: 0,
+            is_drained: false,
+            capacity: config.concurrency.min(bound).max(1) as usize,
+        }
+    }
+
+    /// Counts the checks that can begin.
+    pub(super) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.in_flight)
+    }
+
+    /// Says whether a lease is worth its query: there is more, and room for a good part of it.
+    pub(super) fn wants_more(&self) -> bool {
+        !self.is_drained && self.room() >= self.capacity.div_ceil(4)
+    }
+
+    /// Leases up to `most` relays that are due.
+    pub(super) async fn lease(
+        &mut self,
+        service: &MonitorService,
+        most: usize,
+    ) -> Result<Vec<DueRelay>, StepError> {
+        let lease_seconds = i64::try_from(self.lease_time.as_secs()).unwrap_or(i64::MAX);
+        let due = MonitorService::bounded(service.store.lease_due_checks(
+            &[self.network],
+            most as u32,
+            lease_seconds,
+        ))
+        .await?;
+        self.is_drained = due.len() < most;
+        Ok(due)
+    }
+}
+
+/// The longest that a check can take.
+fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
+    // Slots of the network and of the host, and the pace.
+    let dial = SLOT_WAIT * 3 + reach.connect_timeout;
+    // Each probe may find its time used up just as it begins to send.
+    let probes = (config.read_timeout + config.write_timeout) * 2;
+    let conversation = dial + config.open_timeout + probes + CLOSE_TIMEOUT;
+    conversation.max(config.nip11_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_fit_into_the_connections_of_their_network() {
+        let config = MonitorConfig::default();
+        let lane = |network| Lane::new(network, &config, &NetworkConfig::default_of(network));
+        assert_eq!(lane(Network::Clearnet).room(), 200);
+        assert_eq!(lane(Network::Tor).room(), 25);
+        let without = MonitorConfig {
+            nip11: false,
+            ..MonitorConfig::default()
+        };
+        let tor = NetworkConfig::default_of(Network::Tor);
+        assert_eq!(Lane::new(Network::Tor, &without, &tor).room(), 50);
+    }
+
+    #[test]
+    fn a_lease_outlasts_the_slowest_check() {
+        let config = MonitorConfig::default();
+        let tor = NetworkConfig::default_of(Network::Tor);
+        let lane = Lane::new(Network::Tor, &config, &tor);
+        assert!(lane.lease_time > longest_check(&config, &tor) + LEASE_MARGIN / 2);
+        assert!(lane.lease_time < Duration::from_mins(10));
+    }
+
+    #[test]
+    fn a_full_lane_waits_for_a_good_part_of_its_room() {
+        let network = Network::Clearnet;
+        let mut lane = Lane::new(
+            network,
+            &MonitorConfig::default(),
+            &NetworkConfig::default_of(network),
+        );
+        lane.in_flight = 151;
+        assert!(!lane.wants_more());
+        lane.in_flight = 150;
+        assert!(lane.wants_more());
+        lane.is_drained = true;
+        assert!(!lane.wants_more());
+    }
+}

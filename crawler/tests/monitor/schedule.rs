@@ -1,0 +1,110 @@
+//! When relays are checked again, and when their reports are published again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bigbrotr_core::clock::ManualClock;
+use bigbrotr_core::network::Network;
+use bigbrotr_crawler::monitor::MonitorConfig;
+use bigbrotr_schema::config::DatabaseConfig;
+use bigbrotr_schema::testing::{test_store, test_store_with};
+use bigbrotr_testkit::relay::faults::{ConnectionFault, Fault, ReadFault};
+use nostr::Keys;
+
+use crate::support::{Running, config, healthy_relay, published, relay_with, url_of};
+
+const NOW: i64 = 1_800_000_000;
+
+#[tokio::test]
+async fn an_offline_relay_is_tried_less_often_until_it_is_back() {
+    let clock = ManualClock::new(NOW);
+    let shared = Arc::new(clock.clone());
+    let (store, _database) = test_store_with(DatabaseConfig::default(), shared.clone()).await;
+    let relay = relay_with([ConnectionFault::Status(502)]).await;
+    store.insert_relays(&[url_of(&relay)]).await.unwrap();
+    let config = MonitorConfig {
+        jitter: 0.0,
+        ..config()
+    };
+    let running = Running::start_at(&store, config, &Keys::generate(), shared);
+    for (checks, minutes) in [(1, 15), (2, 30), (3, 60)] {
+        running
+            .until(|progress| progress.checked == checks && progress.is_idle())
+            .await;
+        let just_before = Duration::from_mins(minutes) - Duration::from_secs(1);
+        clock.advance(just_before);
+        let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
+        assert_eq!(due, [], "after {checks} checks");
+        clock.advance(Duration::from_secs(1));
+    }
+    running
+        .until(|progress| progress.checked == 4 && progress.is_idle())
+        .await;
+    assert!(published(&store, 30_166).await.is_empty());
+    relay.set_faults::<Fault>([]);
+    clock.advance(Duration::from_hours(2));
+    running
+        .until(|progress| progress.online == 1 && progress.is_idle())
+        .await;
+    assert_eq!(published(&store, 30_166).await.len(), 1);
+    // Back to the ordinary interval, its failures forgotten.
+    running.stop().await;
+    clock.advance(Duration::from_hours(1));
+    let [due] = store
+        .lease_due_checks(&Network::ALL, 10, 1)
+        .await
+        .unwrap()
+        .try_into()
+        .unwrap();
+    assert_eq!(
+        (due.failures, due.published_at),
+        (0, Some(clock_now(&clock) - 3_600))
+    );
+}
+
+fn clock_now(clock: &ManualClock) -> i64 {
+    bigbrotr_core::clock::Clock::now(clock)
+}
+
+#[tokio::test]
+async fn reports_are_published_as_often_as_announced_and_no_more() {
+    let clock = ManualClock::new(NOW);
+    let shared = Arc::new(clock.clone());
+    let (store, _database) = test_store_with(DatabaseConfig::default(), shared.clone()).await;
+    let relay = healthy_relay().await;
+    store.insert_relays(&[url_of(&relay)]).await.unwrap();
+    let config = MonitorConfig {
+        publish_interval: Duration::from_hours(3),
+        ..config()
+    };
+    let running = Running::start_at(&store, config, &Keys::generate(), shared);
+    let mut reports = Vec::new();
+    for checks in 1..=7 {
+        running
+            .until(|progress| progress.checked == checks && progress.is_idle())
+            .await;
+        reports.push(running.monitor.progress().borrow().reports);
+        clock.advance(Duration::from_hours(1));
+    }
+    running.stop().await;
+    assert_eq!(reports, [1, 1, 1, 2, 2, 2, 3]);
+    assert_eq!(published(&store, 30_166).await.len(), 1);
+}
+
+#[tokio::test]
+async fn stopping_gives_back_what_is_not_done() {
+    let (store, _database) = test_store().await;
+    let slow = relay_with([ReadFault::Latency(Duration::from_mins(1))]).await;
+    store.insert_relays(&[url_of(&slow)]).await.unwrap();
+    let config = MonitorConfig {
+        read_timeout: Duration::from_mins(2),
+        ..config()
+    };
+    let running = Running::start(&store, config, &Keys::generate());
+    running.until(|progress| progress.in_flight == 1).await;
+    let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
+    assert_eq!(due, []);
+    running.stop().await;
+    let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
+    assert_eq!(due.len(), 1);
+}
