@@ -1,2 +1,56 @@
-//! placeholder
-fn main() {}
+//! BigBrotr: the command line, the wiring of the services and their lifecycle.
+//!
+//! | file | what |
+//! |---|---|
+//! | `cli` | commands and flags |
+//! | `commands/…` | one command each |
+//! | `settings`, `implementation` | the effective configuration |
+//! | `database` | the server: given, owned or joined |
+//! | `node` | which services run, in which order, with what |
+//! | `supervisor` | starting, restarting, draining |
+//! | `exporter` | metrics and health over HTTP |
+//! | `logging`, `signals`, `summary` | what the operator sees |
+
+mod cli;
+mod commands;
+mod database;
+mod demo;
+mod exporter;
+mod implementation;
+mod logging;
+mod node;
+mod relays;
+mod settings;
+mod signals;
+mod summary;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(commands::run(cli));
+    // Blocking tasks (a DNS look-up, a signature check) are not worth waiting for.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", summary::explain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Commands and flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bigbrotr_core::service::ServiceName;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A Nostr-native observatory: finds relays, measures them, archives their events and answers
+/// questions about it all.
+#[derive(Debug, Parser)]
+#[command(name = "bigbrotr", version, propagate_version = true)]
+#[command(
+    after_help = "Without a command, the node runs. Every value can also be set in the \
+    implementation's config/*.yaml or by an environment variable such as \
+    BIGBROTR__MONITOR__INTERVAL=30m; `bigbrotr config show` prints what is in effect and why."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Flags of the node, for when no command is given.
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the node (the default)
+    Run,
+    /// Prepares the database and the key, then ends
+    Init,
+    /// Checks one relay and prints what was found; needs no database
+    Check(CheckArgs),
+    /// Asks the catalogue a question, here, without a relay
+    Query(QueryArgs),
+    /// Asks a node a question over Nostr (NIP-90)
+    Ask(AskArgs),
+    /// Reads events from a JSON Lines file into the archive
+    Import(ImportArgs),
+    /// Writes the archive's events as JSON Lines
+    Export(ExportArgs),
+    /// Recomputes every statistic from the base tables and compares
+    Verify,
+    /// Shows the node's public key
+    Keys,
+    /// Checks or shows the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Shows what the node has done
+    Status,
+    /// Runs the whole node against simulated relays on this machine; needs no internet
+    Demo,
+}
+
+/// What people change most. The same on every command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Options {
+    /// Where the node keeps its key and its private Postgres
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Node")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Which implementation: a name or a folder
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        help_heading = "Node",
+        env = "BIGBROTR_IMPLEMENTATION"
+    )]
+    pub(crate) implementation: Option<String>,
+    /// A Postgres 15 or newer to use instead of a private one
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        help_heading = "Node",
+        env = "DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub(crate) database_url: Option<String>,
+    /// Which services this process runs
+    #[arg(
+        long,
+        value_name = "LIST",
+        global = true,
+        help_heading = "Node",
+        value_delimiter = ','
+    )]
+    pub(crate) services: Option<Vec<ServiceName>>,
+    /// Relays to begin with, one URL a line
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Node")]
+    pub(crate) seed_relays: Option<PathBuf>,
+    /// Relays that the priority synchronizer follows, one URL a line
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Node")]
+    pub(crate) priority_relays: Option<PathBuf>,
+    /// Allow connections to private and loopback addresses
+    #[arg(long, global = true, help_heading = "Node")]
+    pub(crate) allow_private_networks: bool,
+    /// Where the embedded relay listens
+    #[arg(long, value_name = "ADDR", global = true, help_heading = "Node")]
+    pub(crate) relay_listen: Option<SocketAddr>,
+    /// Where the REST mirror listens
+    #[arg(long, value_name = "ADDR", global = true, help_heading = "Node")]
+    pub(crate) api_listen: Option<SocketAddr>,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "ADDR", global = true, help_heading = "Node")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// End when all relays have been measured and archived once
+    #[arg(long, global = true, help_heading = "Node")]
+    pub(crate) once: bool,
+    /// How the log looks
+    #[arg(long, value_name = "FORMAT", global = true, help_heading = "Node")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Human on a terminal, JSON elsewhere
+    Auto,
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The relay's URL
+    pub(crate) url: String,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the unsigned kind 30166 event
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) event: bool,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// The question, such as events.stats; `catalog` lists them
+    #[arg(default_value = "catalog")]
+    pub(crate) name: String,
+    /// Its parameters, as name=value
+    #[arg(value_parser = parse_pair)]
+    pub(crate) params: Vec<(String, String)>,
+}
+
+/// Arguments of `ask`.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The relay through which to ask
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:7777")]
+    pub(crate) relay: String,
+    /// Whom to ask: hex or npub; anybody who answers, if not given
+    #[arg(long, value_name = "PUBKEY")]
+    pub(crate) provider: Option<String>,
+    /// How long to wait for the answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) timeout: u64,
+    /// The question, such as events.stats
+    pub(crate) name: String,
+    /// Its parameters, as name=value
+    #[arg(value_parser = parse_pair)]
+    pub(crate) params: Vec<(String, String)>,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// A file with one event a line, or - for standard input
+    pub(crate) file: PathBuf,
+    /// The relay that had these events
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// Stop at the first bad line
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Only events that match this NIP-01 filter
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filter: Option<String>,
+    /// The file to write, standard output if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Subcommands of `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Reads the whole configuration and names every mistake
+    Check,
+    /// Prints the values in effect, where they come from, and no secrets
+    Show,
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("{text:?} is not name=value"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

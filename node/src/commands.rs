@@ -1,0 +1,54 @@
+//! The commands, one file each.
+
+mod ask;
+mod check;
+mod config;
+mod export;
+mod import;
+mod init;
+mod keys;
+mod query;
+mod run;
+mod status;
+mod verify;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, ConfigCommand, Options};
+use crate::demo;
+use crate::settings::{LogConfig, Settings};
+
+pub(crate) use self::ask::{Asked, ask};
+
+/// Runs the command that was given.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let options = cli.options;
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => Box::pin(run::run(&options)).await,
+        Command::Init => Box::pin(init::run(&options)).await,
+        Command::Check(args) => Box::pin(check::run(&options, &args)).await,
+        Command::Query(args) => Box::pin(query::run(&options, args)).await,
+        Command::Ask(args) => Box::pin(ask::run(&options, &args)).await,
+        Command::Import(args) => Box::pin(import::run(&options, &args)).await,
+        Command::Export(args) => Box::pin(export::run(&options, &args)).await,
+        Command::Verify => Box::pin(verify::run(&options)).await,
+        Command::Keys => keys::run(&options),
+        Command::Config(ConfigCommand::Check) => config::check(&options),
+        Command::Config(ConfigCommand::Show) => config::show(&options),
+        Command::Status => Box::pin(status::run(&options)).await,
+        Command::Demo => Box::pin(demo::run(&options)).await,
+    }
+}
+
+/// Loads the settings of a command that prints its answer: the log says only what goes wrong.
+fn quiet(options: &Options) -> anyhow::Result<Settings> {
+    let settings = Settings::load(options)?;
+    let log = LogConfig {
+        level: crate::settings::Level::Warn,
+        services: std::collections::BTreeMap::new(),
+        dir: std::path::PathBuf::new(),
+        ..settings.log.clone()
+    };
+    crate::logging::start(&log)?;
+    Ok(settings)
+}

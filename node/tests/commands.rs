@@ -1,0 +1,118 @@
+//! Commands without a node and beside one.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::io::Write;
+
+use bigbrotr_testkit::{Population, PopulationConfig};
+use common::{Node, bigbrotr, output};
+
+fn jsonl(events: usize) -> (String, Vec<String>) {
+    let population = Population::generate(&PopulationConfig::new(11, events, 1_700_000_000));
+    let mut lines: Vec<String> = population
+        .events()
+        .iter()
+        .map(|event| event.json().to_owned())
+        .collect();
+    let text = lines.join("\n") + "\n";
+    lines.sort();
+    (text, lines)
+}
+
+fn sorted(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn import_then_export_gives_the_same_events_and_statistics_are_true() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = folder.path().join("events.jsonl");
+    let (mut text, lines) = jsonl(700);
+    text.push_str("not json\n\n{\"id\":\"x\"}\n");
+    std::fs::write(&file, &text).unwrap();
+
+    let import = |args: &[&str]| {
+        let (done, stdout, stderr) = output(bigbrotr(&data).arg("import").arg(&file).args(args));
+        (done.status.code(), stdout, stderr)
+    };
+    let (code, stdout, stderr) = import(&["--relay", "wss://relay.example.com"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(
+        stdout, "703 lines: 700 new events, 0 known, 0 refused, 2 bad lines\n",
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("line 701: ") && stderr.contains("line 703: "),
+        "{stderr}"
+    );
+    let (code, stdout, _) = import(&["--strict"]);
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("0 new events, 700 known"), "{stdout}");
+
+    let (done, stdout, stderr) = output(bigbrotr(&data).arg("export"));
+    assert!(done.status.success(), "{stderr}");
+    assert_eq!(sorted(&stdout), lines);
+    let (_, stdout, _) = output(bigbrotr(&data).args(["export", "--filter", r#"{"kinds":[1]}"#]));
+    assert!(!stdout.is_empty() && stdout.lines().all(|line| line.contains("\"kind\":1,")));
+
+    let (done, stdout, _) = output(bigbrotr(&data).arg("verify"));
+    assert!(done.status.success(), "{stdout}");
+    let (done, stdout, _) = output(bigbrotr(&data).arg("status"));
+    assert!(done.status.success());
+    assert!(stdout.contains("700 events of"), "{stdout}");
+    let url = "url=wss://relay.example.com/";
+    let (done, stdout, _) = output(bigbrotr(&data).args(["query", "relays.get", url]));
+    assert!(
+        done.status.success() && stdout.contains("\"events\":700,"),
+        "{stdout}"
+    );
+    let (done, stdout, _) = output(bigbrotr(&data).args(["query", "events.stats", "window=x"]));
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        stdout.starts_with(r#"{"error":{"code":"invalid_param","#),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn commands_join_the_database_of_a_running_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let services = ["--services", "initializer,rollup,api,relay"];
+    let seeds = folder.path().join("none.txt");
+    std::fs::write(&seeds, "# none\n").unwrap();
+    let seeds = seeds.display().to_string();
+    let lists = ["--seed-relays", &seeds, "--priority-relays", &seeds];
+    let node = Node::start(&data, &[&services[..], &lists[..]].concat());
+
+    let mut import = bigbrotr(&data)
+        .args(["import", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    import
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(jsonl(50).0.as_bytes())
+        .unwrap();
+    let imported = import.wait_with_output().unwrap();
+    let imported = String::from_utf8(imported.stdout).unwrap();
+    assert!(imported.contains("50 new events"), "{imported}");
+
+    common::eventually("the import in the statistics", || {
+        let stats = common::get_json(&format!("{}/v1/events/stats", node.api));
+        stats["data"]["events"] == 50
+    });
+    // Another node on the same data is refused, and the first goes on.
+    let (second, _, stderr) = output(bigbrotr(&data).args(lists));
+    assert!(!second.status.success());
+    assert!(stderr.contains(&node.pid().to_string()), "{stderr}");
+    assert_eq!(common::get(&format!("{}/health/live", node.api)).0, 200);
+    assert_eq!(node.terminate(), Some(0));
+}
