@@ -6,3 +6,4 @@ pub mod dial;
 pub mod limits;
 pub mod monitor;
 pub mod session;
+pub mod synchronizer;

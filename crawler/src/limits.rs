@@ -103,3 +103,37 @@ pub const MAX_HTTP_HEADERS: usize = 100;
 
 /// What an HTTP exchange may cost beyond its body, bytes: TLS handshake, head, chunk framing.
 pub const HTTP_OVERHEAD_BYTES: u64 = 128 << 10;
+
+/// The smallest cap that a relay can be believed to have, events: below it, a page that holds
+/// one second only is a quiet relay.
+pub const SMALLEST_CAP: usize = 10;
+
+/// The most pages of events dated later than a scan's end that are fetched on the way up. They
+/// are not part of what the scan covers.
+pub const MAX_PAGES_BEYOND_TOP: usize = 64;
+
+/// The most text of one page of the synchronizer, bytes: with many relays at once this is what
+/// memory depends on. A page that is larger is asked for in smaller pieces.
+pub const SYNC_PAGE_BYTES: u64 = 8 << 20;
+
+/// How often the synchronizer looks for relays that are due.
+pub const SYNC_POLL: Duration = Duration::from_millis(500);
+
+/// The longest wait for the database once the synchronizer has to stop: for what was fetched to
+/// become durable, and for the lease to be given back.
+pub const SYNC_STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// The longest wait for one statement of the synchronizer, before it is tried again: a
+/// connection may hang without an error.
+pub const SYNC_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often the synchronizer looks after its lease while it waits for the archive.
+pub const SYNC_ARCHIVE_TICK: Duration = Duration::from_secs(5);
+
+/// First and longest pause before a statement is tried again while the database is away.
+pub const SYNC_DATABASE_RETRY: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The turns in a row that a page with invalid events may fail. A relay may get well; one that
+/// keeps a forged event must not block everything older for ever.
+pub const MAX_INVALID_TURNS: u32 = 8;

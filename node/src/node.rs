@@ -24,6 +24,7 @@ use bigbrotr_core::network::Network;
 use bigbrotr_core::service::{Service, ServiceName};
 use bigbrotr_crawler::dial::Dialer;
 use bigbrotr_crawler::monitor::MonitorService;
+use bigbrotr_crawler::synchronizer::SynchronizerService;
 use bigbrotr_dvm::{ApiService, DvmConfig, DvmService};
 use bigbrotr_relay::RelayService;
 use bigbrotr_schema::catalog::Catalog;
@@ -240,7 +241,15 @@ impl Node {
                     clock.clone(),
                     &registry,
                 )?,
-                ServiceName::Synchronizer => continue,
+                ServiceName::Synchronizer => SynchronizerService::new(
+                    settings.synchronizer.clone(),
+                    dialer.clone(),
+                    store.clone(),
+                    ingest.clone(),
+                    nostr_keys.clone(),
+                    clock.clone(),
+                    &registry,
+                )?,
                 ServiceName::PrioritySynchronizer => continue,
             };
             tracing::debug!(service = %name, "starting");

@@ -7,6 +7,7 @@ use bigbrotr_core::config::{ConfigErrors, ConfigSource, Section, process_env};
 use bigbrotr_core::keys::SECRET_KEY_VARIABLE;
 use bigbrotr_crawler::dial::NetworksConfig;
 use bigbrotr_crawler::monitor::MonitorConfig;
+use bigbrotr_crawler::synchronizer::SynchronizerConfig;
 use bigbrotr_dvm::{ApiConfig, DvmConfig};
 use bigbrotr_relay::RelayConfig;
 use bigbrotr_schema::config::DatabaseConfig;
@@ -25,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) database: DatabaseConfig,
     pub(crate) networks: NetworksConfig,
     pub(crate) monitor: MonitorConfig,
+    pub(crate) synchronizer: SynchronizerConfig,
     pub(crate) relay: RelayConfig,
     pub(crate) dvm: DvmConfig,
     pub(crate) api: ApiConfig,
@@ -58,6 +60,7 @@ impl Settings {
         let database = errors.take(source.section());
         let networks = errors.take(source.section());
         let monitor = errors.take(source.section());
+        let synchronizer = errors.take(source.section());
         let relay = errors.take(source.section());
         let dvm = errors.take(source.section());
         let api = errors.take(source.section());
@@ -70,6 +73,7 @@ impl Settings {
             database: database.unwrap_or_default(),
             networks: networks.unwrap_or_default(),
             monitor: monitor.unwrap_or_default(),
+            synchronizer: synchronizer.unwrap_or_default(),
             relay: relay.unwrap_or_default(),
             dvm: dvm.unwrap_or_default(),
             api: api.unwrap_or_default(),
@@ -78,13 +82,14 @@ impl Settings {
     }
 
     /// The names of all sections.
-    const NAMES: [&'static str; 9] = [
+    const NAMES: [&'static str; 10] = [
         NodeConfig::NAME,
         LogConfig::NAME,
         MetricsConfig::NAME,
         DatabaseConfig::NAME,
         NetworksConfig::NAME,
         MonitorConfig::NAME,
+        SynchronizerConfig::NAME,
         RelayConfig::NAME,
         DvmConfig::NAME,
         ApiConfig::NAME,
@@ -115,6 +120,10 @@ impl Settings {
             self.source.render_yaml(&self.networks),
         );
         add(MonitorConfig::NAME, self.source.render_yaml(&self.monitor));
+        add(
+            SynchronizerConfig::NAME,
+            self.source.render_yaml(&self.synchronizer),
+        );
         add(RelayConfig::NAME, self.source.render_yaml(&self.relay));
         add(DvmConfig::NAME, self.source.render_yaml(&self.dvm));
         add(ApiConfig::NAME, self.source.render_yaml(&self.api));
@@ -180,7 +189,6 @@ fn with_flags(mut source: ConfigSource, options: &Options) -> ConfigSource {
     set("log.format", format, "--log-format");
     source
 }
-
 #[cfg(test)]
 mod tests {
     use bigbrotr_core::config::{differing_defaults, undocumented_keys};

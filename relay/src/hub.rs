@@ -8,9 +8,10 @@
 //! No event is lost or sent twice between the stored and the live phase of a REQ, because
 //! 1. a subscription is registered before the database is asked, and holds live events back until
 //!    the stored ones are sent;
-//! 2. a number counts as fanned out only after every subscription had the event. So a stored
-//!    event whose number is not yet counted will still come, and the subscription awaits it to
-//!    skip it.
+//! 2. before it asks for events, it asks which numbers are there that have not been fanned out:
+//!    those are stored events, which it awaits and skips. What is not among them is live, unless
+//!    it was sent as a stored event all the same;
+//! 3. a number counts as fanned out only after every subscription had the event.
 
 pub(crate) mod feed;
 mod recent;
@@ -28,6 +29,7 @@ use bigbrotr_schema::store::StoredEvent;
 use self::recent::Recent;
 use self::registry::Registry;
 use self::subscription::{Delivery, Live, Subscription};
+use crate::limits::OUT_OF_ORDER_EVENTS;
 use crate::metrics::RelayMetrics;
 
 /// All subscriptions of all clients.
@@ -87,6 +89,12 @@ impl Hub {
         if self.write().remove(subscription) {
             self.metrics.subscriptions.dec();
         }
+    }
+
+    /// Returns a number up to which all events have been fanned out.
+    pub(crate) fn fanned_out_up_to(&self) -> i64 {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.latest() - OUT_OF_ORDER_EVENTS
     }
 
     /// Says which of these stored events are still on their way to subscribers.

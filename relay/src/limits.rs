@@ -67,6 +67,10 @@ pub(crate) const HELD_BACK_BYTES: usize = 1024 * 1024;
 /// their way to subscribers from those that have been there. As many as the feed re-reads.
 pub(crate) const RECENT_EVENTS: usize = 10_000;
 
+/// Numbers below the last one fanned out that may still be on their way: they are handed out
+/// before they become visible.
+pub(crate) const OUT_OF_ORDER_EVENTS: i64 = 100;
+
 /// Silence after which the database is asked whether there is really nothing new: a connection
 /// can die without a sign.
 pub(crate) const FEED_SILENCE: Duration = Duration::from_secs(30);

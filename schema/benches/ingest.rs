@@ -6,6 +6,7 @@
 //! verifying on all cores, C the rate of COPY of the same rows into a bare table with only a
 //! primary key, and L = 1 / (1/V + 1/(cores * C)) the floor under ingest.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -160,7 +161,8 @@ async fn copy(url: &str, events: &[Event]) -> Duration {
                 .replace('\t', "\\t")
                 .replace('\n', "\\n")
         };
-        rows.push_str(&format!(
+        write!(
+            rows,
             "{n}\t{}\t{}\t\\\\x{}\t\\\\x{}\t\\\\x{}\t{}\t{}\n",
             event.created_at,
             event.kind,
@@ -169,7 +171,8 @@ async fn copy(url: &str, events: &[Event]) -> Duration {
             hex::encode(event.sig),
             text(serde_json::to_string(&event.tags).expect("tags")),
             text(serde_json::to_string(&event.content).expect("content")),
-        ));
+        )
+        .expect("a row");
     }
     let begun = Instant::now();
     let mut into = connection
@@ -225,8 +228,8 @@ async fn ingest(
             let mut worst = 0.0_f64;
             while !stop.is_cancelled() {
                 worst = worst.max(store.rollup_lag().await.expect("a lag"));
-                let step = store.rollup_step().await.expect("a step");
-                if step.is_none_or(|step| step.batches == 0) {
+                let folded = store.rollup_step().await.expect("a step");
+                if folded.is_none_or(|folded| folded.batches == 0) {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -256,7 +259,7 @@ async fn ingest(
     while store.status().await.expect("a status").rollup_backlog > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let complete = (begun.elapsed() - took).as_secs_f64();
+    let complete = begun.elapsed().saturating_sub(took).as_secs_f64();
     stop.cancel();
     let worst = rollup.await.expect("the rollup");
     tasks.close();

@@ -49,6 +49,12 @@ impl StoreError {
             if matches!(error.code().as_deref(), Some("40001" | "40P01")))
     }
 
+    /// Says whether a row exists already.
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if error.code().as_deref() == Some("23505"))
+    }
+
     /// Says whether a statement ran out of its time.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error))

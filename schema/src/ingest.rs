@@ -2,9 +2,13 @@
 //!
 //! Submissions wait in a bounded queue, are merged into batches, checked (id and signature, off
 //! the async threads, only events that the archive does not know) and written in one transaction
-//! each. A submission is answered once its rows are durable, so a cursor may advance then. While
+//! each, one batch being checked while the one before is written. A submission is answered once its rows are durable, so a cursor may advance then. While
 //! the database is away submissions wait, and the full queue makes the sockets wait.
 
+mod batch;
+mod checker;
+mod memory;
+mod retry;
 mod verify;
 mod writer;
 
@@ -16,6 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::checker::Checker;
+use self::memory::Memory;
+use self::writer::Writer;
 use crate::error::StoreError;
 use crate::limits::INGEST_QUEUE;
 use crate::store::{RelayId, Store};
@@ -52,8 +59,8 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts the writer on `tasks`. It ends, with everything in its hands written, when `stop`
-    /// is cancelled.
+    /// Starts its two tasks. They end, with everything in their hands written, when `stop` is
+    /// cancelled.
     pub fn start(
         store: Store,
         metrics: Arc<IngestMetrics>,
@@ -61,7 +68,22 @@ impl Ingest {
         stop: CancellationToken,
     ) -> Self {
         let (queue, submissions) = mpsc::channel(INGEST_QUEUE);
-        tasks.spawn(writer::Writer::new(store.clone(), metrics).run(submissions, stop));
+        // One batch is written while the next is checked; a third waits at most.
+        let (to_writer, batches) = mpsc::channel(1);
+        let memory = Memory::new();
+        let checker = Checker {
+            store: store.clone(),
+            metrics: Arc::clone(&metrics),
+            memory: memory.clone(),
+            checked: to_writer,
+        };
+        let writer = Writer {
+            store: store.clone(),
+            metrics,
+            memory,
+        };
+        tasks.spawn(checker.run(submissions, stop.clone()));
+        tasks.spawn(writer.run(batches, stop));
         Self { queue, store }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod config;
+mod copy;
 pub mod embedded;
 pub mod error;
 mod filter_sql;

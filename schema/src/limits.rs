@@ -10,14 +10,18 @@ pub const INGEST_BATCH_EVENTS: usize = 5_000;
 /// batch of gigabytes.
 pub const INGEST_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
+/// From so many new events on they are copied: fewer are inserted by one call, which takes fewer
+/// round trips.
+pub const COPY_FROM_EVENTS: usize = 32;
+
 /// How many submissions may wait for the writer: beyond that, sockets wait.
 pub const INGEST_QUEUE: usize = 64;
 
 /// Events that one verification task checks: about 10 ms of CPU.
 pub const VERIFY_CHUNK: usize = 256;
 
-/// Ids that the recent-id memory holds: at 56 bytes each about 30 MB when full.
-pub const RECENT_IDS: usize = 500_000;
+/// Events that the memory in front of the database holds: at 70 bytes each about 35 MB when full.
+pub const RECENT_EVENTS: usize = 500_000;
 
 /// First delay before a failed transaction is tried again.
 pub const RETRY_BASE: Duration = Duration::from_millis(100);

@@ -1,39 +1,45 @@
-//! A bounded memory of event ids, in front of the database.
+//! A bounded memory of archived events, in front of the database.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bigbrotr_core::event::EventId;
 
-/// Remembers the ids seen last. Two generations: when the young one is full it becomes the old
-/// one and the old one is forgotten, so it holds between half of its bound and all of it.
+/// The database's number of an archived event, where it is known.
+pub(crate) type EventNum = Option<i64>;
+
+/// Remembers the events archived or met last, with their numbers. Two generations: when the
+/// young one is full it becomes the old one and the old one is forgotten, so it holds between
+/// half of its bound and all of it.
 #[derive(Debug)]
-pub(crate) struct RecentIds {
-    young: HashSet<EventId>,
-    old: HashSet<EventId>,
+pub(crate) struct RecentEvents {
+    young: HashMap<EventId, EventNum>,
+    old: HashMap<EventId, EventNum>,
     generation_size: usize,
 }
 
-impl RecentIds {
-    /// Makes an empty memory for at most `most` ids.
+impl RecentEvents {
+    /// Makes an empty memory for at most `most` events.
     pub(crate) fn new(most: usize) -> Self {
         Self {
-            young: HashSet::new(),
-            old: HashSet::new(),
+            young: HashMap::new(),
+            old: HashMap::new(),
             generation_size: (most / 2).max(1),
         }
     }
 
-    /// Says whether the id is remembered.
-    pub(crate) fn contains(&self, id: &EventId) -> bool {
-        self.young.contains(id) || self.old.contains(id)
+    /// Returns what is remembered of an event.
+    pub(crate) fn get(&self, id: &EventId) -> Option<EventNum> {
+        self.young.get(id).or_else(|| self.old.get(id)).copied()
     }
 
-    /// Remembers an id.
-    pub(crate) fn insert(&mut self, id: EventId) {
+    /// Remembers an event.
+    pub(crate) fn insert(&mut self, id: EventId, num: EventNum) {
         if self.young.len() >= self.generation_size {
-            self.old = std::mem::take(&mut self.young);
+            // The allocation is kept: it will be needed again.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
-        self.young.insert(id);
+        self.young.insert(id, num);
     }
 }
 
@@ -48,12 +54,13 @@ mod tests {
             bytes[..4].copy_from_slice(&n.to_be_bytes());
             EventId(bytes)
         };
-        let mut recent = RecentIds::new(10);
+        let mut recent = RecentEvents::new(10);
         for n in 0..100 {
-            recent.insert(id(n));
-            assert!(recent.contains(&id(n)));
+            recent.insert(id(n), Some(i64::from(n)));
+            assert_eq!(recent.get(&id(n)), Some(Some(i64::from(n))));
             assert!(recent.young.len() + recent.old.len() <= 10);
         }
-        assert!(!recent.contains(&id(0)) && recent.contains(&id(96)));
+        assert_eq!(recent.get(&id(0)), None);
+        assert!(recent.get(&id(96)).is_some());
     }
 }

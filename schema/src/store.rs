@@ -5,6 +5,7 @@
 
 mod archive;
 mod health;
+mod ingest;
 mod jobs;
 mod metadata;
 mod relay_events;
@@ -21,8 +22,8 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-pub use self::archive::{ArchivedEvents, Sighting};
 pub use self::health::{DatabaseStatus, PendingWork};
+pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};
 pub use self::relay_events::{PublishOutcome, RelayEventFeed, RelayEventPage, StoredEvent};

@@ -26,7 +26,7 @@ struct Archive {
     ingest: Ingest,
     clock: ManualClock,
     stop: CancellationToken,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Archive {
@@ -45,7 +45,7 @@ impl Archive {
             ingest,
             clock,
             stop,
-            _database: database,
+            database,
         }
     }
 
@@ -282,7 +282,7 @@ async fn a_broken_statistic_is_named() {
         .await
         .unwrap();
     archive.fold().await;
-    let pool = sqlx::PgPool::connect(&archive._database.url())
+    let pool = sqlx::PgPool::connect(&archive.database.url())
         .await
         .unwrap();
     sqlx::query("update stats_kinds set events = events + 1 where win = 0 and kind = 1")

@@ -25,7 +25,7 @@ pub(super) const MAX_SESSION_BYTES: u64 = 8 << 20;
 pub(super) const WRITE_PROBE_KIND: u16 = 22_456;
 
 /// How often due relays are looked for while there is room for more checks.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a lease is longer than the longest check: the time to store its outcome.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_mins(1);

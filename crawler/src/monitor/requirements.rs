@@ -82,33 +82,33 @@ mod tests {
     use super::super::fixtures::online;
     use super::*;
 
-    fn refused(reason: &'static str) -> Option<Probe> {
-        Some(Probe {
+    fn refused(reason: &'static str) -> Probe {
+        Probe {
             ok: false,
             reason: Some(reason),
             rtt: None,
-        })
+        }
     }
 
-    fn taken() -> Option<Probe> {
-        Some(Probe {
+    fn taken() -> Probe {
+        Probe {
             ok: true,
             reason: None,
             rtt: None,
-        })
+        }
     }
 
     #[test]
     fn nothing_is_claimed_of_what_nobody_said() {
         let result = CheckResult {
             read: None,
-            write: taken(),
+            write: Some(taken()),
             ..online(None)
         };
         assert_eq!(Requirements::of(&result), Requirements::default());
         let empty = CheckResult {
-            read: refused("silent"),
-            write: refused("blocked"),
+            read: Some(refused("silent")),
+            write: Some(refused("blocked")),
             ..online(Some(json!({})))
         };
         assert_eq!(Requirements::of(&empty), Requirements::default());
@@ -117,13 +117,13 @@ mod tests {
     #[test]
     fn reading_without_a_signature_proves_that_none_is_needed() {
         let result = CheckResult {
-            read: taken(),
+            read: Some(taken()),
             write: None,
             ..online(None)
         };
         assert_eq!(Requirements::of(&result).auth, Some(false));
         let writers_sign = CheckResult {
-            write: refused("auth-required"),
+            write: Some(refused("auth-required")),
             ..result
         };
         let found = Requirements::of(&writers_sign);
@@ -135,8 +135,8 @@ mod tests {
         let said = json!({"limitation": {"auth_required": false, "payment_required": false,
             "restricted_writes": false, "min_pow_difficulty": 0}});
         let open = CheckResult {
-            read: taken(),
-            write: taken(),
+            read: Some(taken()),
+            write: Some(taken()),
             ..online(Some(said))
         };
         let all = |required| {
@@ -152,8 +152,8 @@ mod tests {
             all(false)
         );
         let closed = CheckResult {
-            read: refused("auth-required"),
-            write: refused("pow"),
+            read: Some(refused("auth-required")),
+            write: Some(refused("pow")),
             ..open.clone()
         };
         let found = Requirements::of(&closed);
@@ -162,7 +162,7 @@ mod tests {
             (Some(true), Some(false), Some(true), Some(true))
         );
         let paid = CheckResult {
-            write: refused("payment-required"),
+            write: Some(refused("payment-required")),
             ..open
         };
         assert_eq!(Requirements::of(&paid).payment, Some(true));

@@ -199,7 +199,7 @@ async fn a_cancelled_job_is_not_answered_and_only_its_author_cancels() {
     let stranger = deletion().sign_with_keys(&Keys::generate()).unwrap();
     world.store.publish(&Event::from(&stranger)).await.unwrap();
     world
-        .answer(world.send(&JobRequest::new("events.stats")).await)
+        .answer(world.send(&JobRequest::new("catalog")).await)
         .await;
     assert_eq!(world.store.count_queued_jobs().await.unwrap(), 1);
     world.send_event(deletion()).await;

@@ -34,10 +34,10 @@ async fn an_answer_that_is_known_is_not_sent_again() {
 async fn long_answers_are_compressed_and_head_has_no_body() {
     let world = World::new().await;
     let (api, address) = world.start_api(open()).await;
-    let plain = get(address, "/v1/pubkeys").await;
+    let plain = get(address, "/openapi.json").await;
     assert_eq!(plain.header("content-encoding"), "");
     let gzip = [("Accept-Encoding", "gzip, br")];
-    let packed = http(address, "GET", "/v1/pubkeys", &gzip).await;
+    let packed = http(address, "GET", "/openapi.json", &gzip).await;
     assert_eq!(packed.header("content-encoding"), "gzip");
     assert!(packed.body.len() < plain.body.len());
     let mut unpacked = Vec::new();
@@ -46,7 +46,7 @@ async fn long_answers_are_compressed_and_head_has_no_body() {
         .unwrap();
     assert_eq!(unpacked, plain.body);
 
-    let head = http(address, "HEAD", "/v1/pubkeys", &[]).await;
+    let head = http(address, "HEAD", "/openapi.json", &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), plain.body.len().to_string());
     api.stop().await;

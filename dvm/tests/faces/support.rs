@@ -43,9 +43,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        let t = std::time::Instant::now();
         let (store, database) = test_store().await;
+        let a = t.elapsed();
         fill(&store).await;
-        Self::on(store, database).await
+        let b = t.elapsed();
+        let x = Self::on(store, database).await;
+        eprintln!("ZZ {:?} {a:?} {b:?} {:?}", std::thread::current().name(), t.elapsed());
+        x
     }
 
     pub(crate) async fn on(store: Store, database: TestDatabase) -> Self {

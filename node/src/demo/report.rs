@@ -73,7 +73,7 @@ impl Report {
         }
         let union = farm.union();
         let ids: Vec<_> = union.iter().copied().collect();
-        let archived = node.store.archived_ids(&ids).await?.len() as u64;
+        let archived = node.store.archived_nums(&ids).await?.len() as u64;
         let held = union.len() as u64;
         let answer: Value = serde_json::from_str(&asked.answer).context("the answer is no JSON")?;
         Ok(Self {

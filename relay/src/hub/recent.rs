@@ -11,6 +11,7 @@ pub(crate) struct Recent {
     set: HashSet<i64>,
     /// The largest number that was forgotten. Anything up to it has been there.
     forgotten: i64,
+    latest: i64,
 }
 
 impl Default for Recent {
@@ -18,7 +19,8 @@ impl Default for Recent {
         Self {
             order: VecDeque::new(),
             set: HashSet::new(),
-            forgotten: i64::MIN,
+            forgotten: 0,
+            latest: 0,
         }
     }
 }
@@ -28,6 +30,7 @@ impl Recent {
         if !self.set.insert(seq) {
             return;
         }
+        self.latest = self.latest.max(seq);
         self.order.push_back(seq);
         // As many as the feed names at its start are all it knows: what is older has been there.
         if self.order.len() >= RECENT_EVENTS
@@ -36,6 +39,11 @@ impl Recent {
             self.set.remove(&oldest);
             self.forgotten = self.forgotten.max(oldest);
         }
+    }
+
+    /// Returns the largest number so far; 0 before the first.
+    pub(crate) fn latest(&self) -> i64 {
+        self.latest
     }
 
     /// Says whether the event with this number has yet to be fanned out.

@@ -136,11 +136,11 @@ impl Subscription {
 
     /// Goes from stored to live: sends what was held back, unless it was sent as stored.
     ///
-    /// `sent` are the numbers of the stored events sent; of those, `still_to_come` says which are
-    /// yet to be delivered here.
+    /// `stored` are the numbers of events that were sent as stored ones, or were there before and
+    /// not asked for; of those, `still_to_come` says which are yet to be delivered here.
     pub(crate) fn go_live(
         &self,
-        sent: &HashSet<i64>,
+        stored: &HashSet<i64>,
         still_to_come: impl FnOnce(Vec<i64>) -> Vec<i64>,
     ) -> Result<(), TooSlow> {
         let mut phase = self.lock();
@@ -155,7 +155,7 @@ impl Subscription {
         let mut seen = HashSet::new();
         for live in held_back.events {
             match live.seq {
-                Some(seq) if sent.contains(&seq) => {
+                Some(seq) if stored.contains(&seq) => {
                     seen.insert(seq);
                 }
                 _ => {
@@ -166,7 +166,7 @@ impl Subscription {
                 }
             }
         }
-        let unseen = sent.difference(&seen).copied().collect();
+        let unseen = stored.difference(&seen).copied().collect();
         *phase = Phase::Live {
             awaited: still_to_come(unseen).into_iter().collect(),
         };
@@ -238,12 +238,12 @@ mod tests {
     #[test]
     fn nothing_is_lost_or_doubled_between_stored_and_live() {
         let (subscription, outbox) = subscription(10);
-        // 1 is stored and was announced long ago; 2 is stored and comes while the stored events
+        // 1 is stored and was fanned out long ago; 2 is stored and comes while the stored events
         // are sent; 3 is stored and comes after; 4 is new and comes while they are sent.
         subscription.deliver(&event(2), &live(2));
         subscription.deliver(&event(4), &live(4));
-        let sent = HashSet::from([1, 2, 3]);
-        let gone_live = subscription.go_live(&sent, |mut unseen| {
+        let stored = HashSet::from([1, 2, 3]);
+        let gone_live = subscription.go_live(&stored, |mut unseen| {
             unseen.sort_unstable();
             assert_eq!(unseen, [1, 3]);
             vec![3]

@@ -11,6 +11,7 @@ use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
 use super::Session;
 use super::stored::StoredEvents;
 use crate::hub::subscription::{Subscription, TooSlow};
+use crate::limits::RECENT_EVENTS;
 use crate::outbox::Gone;
 use crate::policy::Refusal;
 use crate::shared::{QueryError, Shared};
@@ -43,8 +44,8 @@ impl Session {
         self.shared.hub.register(&subscription);
         self.subscriptions
             .insert(sub_id.clone(), subscription.clone());
-        let sent = match self.send_stored(&subscription).await {
-            Ok(sent) => sent,
+        let stored = match self.send_stored(&subscription).await {
+            Ok(stored) => stored,
             Err(Interrupted::Gone) => {
                 self.end_subscription(&sub_id);
                 return Err(Gone);
@@ -61,7 +62,7 @@ impl Session {
         };
         self.reply(&eose).await?;
         let hub = &self.shared.hub;
-        if let Err(TooSlow) = subscription.go_live(&sent, |unseen| hub.on_their_way(unseen)) {
+        if let Err(TooSlow) = subscription.go_live(&stored, |unseen| hub.on_their_way(unseen)) {
             self.end_subscription(&sub_id);
             count_slow(&self.shared);
             let text = "too slow: events were dropped".to_owned();
@@ -94,18 +95,24 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the stored events; returns their numbers.
+    /// Sends the stored events; returns their numbers, and those of others that were there when
+    /// this began but have not come live yet.
     async fn send_stored(&self, subscription: &Subscription) -> Result<HashSet<i64>, Interrupted> {
-        let mut sent = HashSet::new();
+        let (shared, hub) = (&self.shared, &self.shared.hub);
+        let seqs = shared
+            .store
+            .relay_event_seqs_after(hub.fanned_out_up_to(), RECENT_EVENTS);
+        let there = shared.ask(seqs).await.map_err(Interrupted::Query)?;
+        let mut numbers: HashSet<i64> = hub.on_their_way(there).into_iter().collect();
         let mut stored = StoredEvents::new(&self.shared, subscription.filters());
         while let Some(event) = stored.next().await.map_err(Interrupted::Query)? {
-            sent.insert(event.seq);
+            numbers.insert(event.seq);
             self.outbox
                 .send(subscription.message(event.json.into()))
                 .await
                 .map_err(|Gone| Interrupted::Gone)?;
         }
-        Ok(sent)
+        Ok(numbers)
     }
 }
 

@@ -44,8 +44,6 @@ async fn while_the_database_is_away_clients_are_told_and_afterwards_all_is_well(
 
     proxy.restore();
     relay.becomes(|health| health.as_str() == "ready").await;
-    let event = note(now(), "x");
-    publish(&mut client, &event).await;
     // The subscription from before has lived on.
     let mut other = relay.client().await;
     let live = note(now(), "y");

@@ -95,7 +95,7 @@ async fn refusals_are_neg_err_and_the_connection_lives() {
         (r#"["NEG-OPEN","n",{"kinds":[1,2,3]},"6100"]"#, "invalid: "),
         (r#"["NEG-OPEN","n",{"kinds":["x"]},"6100"]"#, "invalid: "),
         (r#"["NEG-OPEN","n",{},"xyz"]"#, "invalid: "),
-        (r#"["NEG-OPEN","n",{},"61ff"]"#, "invalid: "),
+        (r#"["NEG-OPEN","n",{},"6100000205"]"#, "invalid: "),
         (r#"["NEG-MSG","unknown","61"]"#, "closed: "),
     ] {
         client.send_raw(text).await.unwrap();

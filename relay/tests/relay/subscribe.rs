@@ -55,7 +55,7 @@ async fn long_answers_are_complete_across_pages() {
     let mut expected = Vec::new();
     for n in 0..700 {
         let content = if n % 100 == 0 {
-            "x".repeat(200_000)
+            format!("{n} {}", "x".repeat(200_000))
         } else {
             n.to_string()
         };

@@ -45,7 +45,7 @@ use super::{EmbeddedError, EmbeddedPostgres, home, postmaster};
 const GATE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Settings that trade safety for speed, and room for many tests at once.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -56,6 +56,9 @@ const SETTINGS: [(&str, &str); 10] = [
     ("shared_buffers", "128MB"),
     ("huge_pages", "off"),
     ("max_connections", "500"),
+    // A test that ends while one of its pools connects leaves a connection in mid-greeting, and
+    // dropping a database waits for those.
+    ("authentication_timeout", "3s"),
 ];
 
 /// The Postgres that all tests of a run share.

@@ -1,101 +1,29 @@
 //! The archive's events: what is known, what is new, and reading them back.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bigbrotr_core::event::{Event, EventId, Pubkey};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::{RelayId, Store, bytes32};
+use super::{Store, bytes32};
 use crate::error::StoreError;
 
-/// Somebody had an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sighting {
-    /// Which event.
-    pub event: EventId,
-    /// Which relay.
-    pub relay: RelayId,
-    /// When, by our clock: Unix seconds.
-    pub seen_at: i64,
-}
-
-/// What an ingest transaction added.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ArchivedEvents {
-    /// Events that were not in the archive.
-    pub new_events: u64,
-    /// Pairs of event and relay that were not in the archive.
-    pub new_associations: u64,
-}
-
 impl Store {
-    /// Says which of these events are archived already.
-    pub async fn archived_ids(&self, ids: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
-        let ids: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();
-        let rows: Vec<Vec<u8>> = sqlx::query_scalar("select id from events where id = any ($1)")
-            .bind(ids)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
-            .map(|id| bytes32(id, "event id").map(EventId))
-            .collect()
-    }
-
-    /// Archives verified events and sightings in one transaction, idempotently. Sightings may
-    /// name events of this call or archived ones. Each event may be given once.
-    pub async fn insert_events(
+    /// Returns the numbers of those of these events that are archived.
+    pub async fn archived_nums(
         &self,
-        events: &[&Event],
-        sightings: &[Sighting],
-    ) -> Result<ArchivedEvents, StoreError> {
-        let keep = self.config.archive;
-        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
-        let tags: Vec<Option<String>> = events
-            .iter()
-            .map(|e| keep.tags.then(|| json(serde_json::to_string(&e.tags))))
-            .collect();
-        let contents: Vec<Option<String>> = events
-            .iter()
-            .map(|e| {
-                keep.content
-                    .then(|| json(serde_json::to_string(&e.content)))
-            })
-            .collect();
-        let sigs: Vec<Option<&[u8]>> = events
-            .iter()
-            .map(|e| keep.signatures.then_some(e.sig.as_slice()))
-            .collect();
-        let row = sqlx::query(
-            "select new_events, new_associations
-             from insert_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(events.iter().map(|e| e.id.0.as_slice()).collect::<Vec<_>>())
-        .bind(
-            events
-                .iter()
-                .map(|e| e.pubkey.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(events.iter().map(|e| e.created_at).collect::<Vec<_>>())
-        .bind(events.iter().map(|e| i32::from(e.kind)).collect::<Vec<_>>())
-        .bind(tags)
-        .bind(contents)
-        .bind(sigs)
-        .bind(
-            sightings
-                .iter()
-                .map(|s| s.event.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(sightings.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(sightings.iter().map(|s| s.seen_at).collect::<Vec<_>>())
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(ArchivedEvents {
-            new_events: row.try_get::<i64, _>("new_events")? as u64,
-            new_associations: row.try_get::<i64, _>("new_associations")? as u64,
-        })
+        ids: &[EventId],
+    ) -> Result<HashMap<EventId, i64>, StoreError> {
+        let ids: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();
+        let rows: Vec<(Vec<u8>, i64)> =
+            sqlx::query_as("select id, num from events where id = any ($1)")
+                .bind(ids)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter()
+            .map(|(id, num)| Ok((EventId(bytes32(id, "event id")?), *num)))
+            .collect()
     }
 
     /// Returns an archived event, `None` when it is not there or not kept whole.

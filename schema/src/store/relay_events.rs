@@ -239,6 +239,22 @@ impl Store {
         Ok(done.rows_affected())
     }
 
+    /// Returns the numbers above `seq` of the events that are there now, at most `most`.
+    pub async fn relay_event_seqs_after(
+        &self,
+        seq: i64,
+        most: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        let seqs = sqlx::query_scalar(
+            "select seq from relay_events where seq > $1 order by seq desc limit $2",
+        )
+        .bind(seq)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(seqs)
+    }
+
     /// Listens for events that are put on our relay from now on, by any process.
     pub async fn listen_relay_events(&self) -> Result<RelayEventFeed, StoreError> {
         let listener = self.subscribe().await?;

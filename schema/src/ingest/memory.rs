@@ -1,0 +1,78 @@
+//! What the two halves of the intake know of the archive without asking it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bigbrotr_core::event::EventId;
+
+use crate::limits::RECENT_EVENTS;
+use crate::recent::{EventNum, RecentEvents};
+
+/// The events archived or met last, and those that are being written. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Memory(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    recent: RecentEvents,
+    in_flight: HashSet<EventId>,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State {
+            recent: RecentEvents::new(RECENT_EVENTS),
+            in_flight: HashSet::new(),
+        })))
+    }
+
+    /// Divides ids into those that are known, with their numbers as far as those are, and the
+    /// others, each once.
+    pub(super) fn look_up(
+        &self,
+        ids: impl Iterator<Item = EventId>,
+    ) -> (HashMap<EventId, EventNum>, Vec<EventId>) {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut known, mut unknown) = (HashMap::new(), HashSet::new());
+        for id in ids {
+            if let Some(num) = state.recent.get(&id) {
+                known.insert(id, num);
+            } else if state.in_flight.contains(&id) {
+                known.insert(id, None);
+            } else {
+                unknown.insert(id);
+            }
+        }
+        (known, unknown.into_iter().collect())
+    }
+
+    /// Notes events that are about to be written.
+    pub(super) fn begin(&self, ids: HashSet<EventId>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .in_flight
+            .extend(ids);
+    }
+
+    /// Notes what is archived now, and forgets what was about to be but is not.
+    pub(super) fn end(
+        &self,
+        fresh: impl Iterator<Item = EventId>,
+        archived: impl Iterator<Item = (EventId, EventNum)>,
+    ) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in fresh {
+            state.in_flight.remove(&id);
+        }
+        for (id, num) in archived {
+            // A number that is known already is not given up for one that is not.
+            if !matches!(
+                (state.recent.get(&id), num),
+                (Some(Some(_)), _) | (Some(None), None)
+            ) {
+                state.recent.insert(id, num);
+            }
+        }
+    }
+}
