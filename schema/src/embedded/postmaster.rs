@@ -104,6 +104,7 @@ pub(super) fn bin_dir(cluster: &Path) -> Option<PathBuf> {
 }
 
 /// A name for the time since the machine was started, where it has one.
+#[cfg(feature = "testing")]
 pub(super) fn boot() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
