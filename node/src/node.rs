@@ -32,7 +32,7 @@ use bigbrotr_schema::embedded::Owner;
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::initializer::initialize;
 use bigbrotr_schema::rollup::RollupService;
-use bigbrotr_schema::store::Store;
+use bigbrotr_schema::store::{Store, SyncScope};
 use nostr::ToBech32;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
@@ -241,16 +241,22 @@ impl Node {
                     clock.clone(),
                     &registry,
                 )?,
-                ServiceName::Synchronizer => SynchronizerService::new(
-                    settings.synchronizer.clone(),
-                    dialer.clone(),
-                    store.clone(),
-                    ingest.clone(),
-                    nostr_keys.clone(),
-                    clock.clone(),
-                    &registry,
-                )?,
-                ServiceName::PrioritySynchronizer => continue,
+                ServiceName::Synchronizer | ServiceName::PrioritySynchronizer => {
+                    let (scope, config) = match name {
+                        ServiceName::Synchronizer => (SyncScope::All, &settings.synchronizer),
+                        _ => (SyncScope::Priority, &settings.priority_synchronizer.0),
+                    };
+                    SynchronizerService::new(
+                        scope,
+                        config.clone(),
+                        dialer.clone(),
+                        store.clone(),
+                        ingest.clone(),
+                        nostr_keys.clone(),
+                        clock.clone(),
+                        &registry,
+                    )?
+                }
             };
             tracing::debug!(service = %name, "starting");
             self.supervisor.start(service).await;
@@ -262,9 +268,8 @@ impl Node {
     /// Runs the initializer, or waits until somebody else's has prepared the database.
     async fn prepare_database(&mut self, settings: &Settings) -> anyhow::Result<()> {
         if settings.node.services.contains(&ServiceName::Initializer) {
-            let mut given = relays::seeds(settings)?;
-            given.extend(relays::priorities(settings)?);
-            initialize(&self.store, &given).await?;
+            let (seeds, priorities) = (relays::seeds(settings)?, relays::priorities(settings)?);
+            initialize(&self.store, &seeds, &priorities).await?;
             self.places.services.push(ServiceName::Initializer);
             return Ok(());
         }

@@ -12,7 +12,9 @@ use bigbrotr_dvm::{ApiConfig, DvmConfig};
 use bigbrotr_relay::RelayConfig;
 use bigbrotr_schema::config::DatabaseConfig;
 
-pub(crate) use self::sections::{Level, LogConfig, LogStyle, MetricsConfig, NodeConfig, Rotation};
+pub(crate) use self::sections::{
+    Level, LogConfig, LogStyle, MetricsConfig, NodeConfig, PrioritySynchronizerConfig, Rotation,
+};
 use crate::cli::{LogFormat, Options};
 use crate::implementation::Implementation;
 
@@ -27,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) networks: NetworksConfig,
     pub(crate) monitor: MonitorConfig,
     pub(crate) synchronizer: SynchronizerConfig,
+    pub(crate) priority_synchronizer: PrioritySynchronizerConfig,
     pub(crate) relay: RelayConfig,
     pub(crate) dvm: DvmConfig,
     pub(crate) api: ApiConfig,
@@ -61,6 +64,7 @@ impl Settings {
         let networks = errors.take(source.section());
         let monitor = errors.take(source.section());
         let synchronizer = errors.take(source.section());
+        let priority_synchronizer = errors.take(source.section());
         let relay = errors.take(source.section());
         let dvm = errors.take(source.section());
         let api = errors.take(source.section());
@@ -74,6 +78,7 @@ impl Settings {
             networks: networks.unwrap_or_default(),
             monitor: monitor.unwrap_or_default(),
             synchronizer: synchronizer.unwrap_or_default(),
+            priority_synchronizer: priority_synchronizer.unwrap_or_default(),
             relay: relay.unwrap_or_default(),
             dvm: dvm.unwrap_or_default(),
             api: api.unwrap_or_default(),
@@ -82,7 +87,7 @@ impl Settings {
     }
 
     /// The names of all sections.
-    const NAMES: [&'static str; 10] = [
+    const NAMES: [&'static str; 11] = [
         NodeConfig::NAME,
         LogConfig::NAME,
         MetricsConfig::NAME,
@@ -90,6 +95,7 @@ impl Settings {
         NetworksConfig::NAME,
         MonitorConfig::NAME,
         SynchronizerConfig::NAME,
+        PrioritySynchronizerConfig::NAME,
         RelayConfig::NAME,
         DvmConfig::NAME,
         ApiConfig::NAME,
@@ -120,6 +126,10 @@ impl Settings {
             self.source.render_yaml(&self.networks),
         );
         add(MonitorConfig::NAME, self.source.render_yaml(&self.monitor));
+        add(
+            PrioritySynchronizerConfig::NAME,
+            self.source.render_yaml(&self.priority_synchronizer),
+        );
         add(
             SynchronizerConfig::NAME,
             self.source.render_yaml(&self.synchronizer),
@@ -235,6 +245,11 @@ mod tests {
             "synchronizer.since",
             "synchronizer.until",
             "synchronizer.kinds",
+        ]);
+        documented::<PrioritySynchronizerConfig>(&[
+            "priority_synchronizer.since",
+            "priority_synchronizer.until",
+            "priority_synchronizer.kinds",
         ]);
         documented::<RelayConfig>(&["relay.operator", "relay.policy.created_at_lower_limit"]);
         documented::<DvmConfig>(&[]);

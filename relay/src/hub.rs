@@ -8,9 +8,9 @@
 //! No event is lost or sent twice between the stored and the live phase of a REQ, because
 //! 1. a subscription is registered before the database is asked, and holds live events back until
 //!    the stored ones are sent;
-//! 2. before it asks for events, it asks which numbers are there that have not been fanned out:
-//!    those are stored events, which it awaits and skips. What is not among them is live, unless
-//!    it was sent as a stored event all the same;
+//! 2. before it asks for events, it asks which of the latest numbers are there: those are stored
+//!    events, which it skips when they come live. What is not among them is live, unless it was
+//!    sent as a stored event all the same;
 //! 3. a number counts as fanned out only after every subscription had the event.
 
 pub(crate) mod feed;
@@ -62,14 +62,9 @@ impl Hub {
         self.open.store(true, Ordering::Release);
     }
 
-    /// Ends all subscriptions without a word: the clients' connections end too.
+    /// Closes for new subscriptions: nothing is heard of any more.
     fn shut(&self) {
         self.open.store(false, Ordering::Release);
-        let all = self.write().take_all();
-        for subscription in all {
-            subscription.end();
-        }
-        self.metrics.subscriptions.set(0);
     }
 
     /// Says whether a subscription that begins now loses nothing.

@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn times_are_bounded_and_expired_events_refused() {
         let mut config = RelayConfig::default();
-        config.policy.created_at_lower_limit = Some(Duration::from_secs(60));
+        config.policy.created_at_lower_limit = Some(Duration::from_mins(1));
         let at = |created_at| Event {
             created_at,
             ..event(STRANGER, 5450, &[])

@@ -22,13 +22,16 @@ create table sync_state (
     due_at         bigint not null default 0,
     leased_until   bigint not null default 0,
     failures       integer not null default 0,
+    priority       boolean not null default false,
     new_events     bigint not null default 0,
     known_events   bigint not null default 0,
     refused_events bigint not null default 0,
     received_bytes bigint not null default 0,
     last_error     text
 );
+comment on column sync_state.priority is 'on the operator''s list: the priority synchronizer follows it';
 create index sync_state_due on sync_state (due_at);
+create index sync_state_priority on sync_state (due_at) where priority;
 
 -- Stretches of time that a relay cannot be paged through, with the reason.
 create table sync_gaps (

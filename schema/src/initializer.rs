@@ -15,14 +15,21 @@ pub struct Initialized {
     pub new_relays: u64,
 }
 
-/// Migrates the database and adds the relays to begin with.
-pub async fn initialize(store: &Store, relays: &[RelayUrl]) -> Result<Initialized, StoreError> {
+/// Migrates the database and adds the relays to begin with; `priorities` are those that the
+/// priority synchronizer follows.
+pub async fn initialize(
+    store: &Store,
+    seeds: &[RelayUrl],
+    priorities: &[RelayUrl],
+) -> Result<Initialized, StoreError> {
     store.migrate().await?;
-    let new_relays = store.insert_relays(relays).await?;
+    let new_relays = store.insert_relays(seeds).await? + store.insert_relays(priorities).await?;
+    store.set_priority_relays(priorities).await?;
     let schema_version = Store::schema_version();
     tracing::info!(
         schema.version = schema_version,
-        relays.given = relays.len(),
+        relays.seeds = seeds.len(),
+        relays.priorities = priorities.len(),
         relays.new = new_relays,
         "the database is ready",
     );

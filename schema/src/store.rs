@@ -29,7 +29,7 @@ pub use self::metadata::{Document, Snapshot};
 pub use self::relay_events::{PublishOutcome, RelayEventFeed, RelayEventPage, StoredEvent};
 pub use self::relays::{DueRelay, KnownRelay, RelayId};
 pub use self::rollup::RollupStep;
-pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncTask};
+pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncScope, SyncTask};
 pub use self::verify::Difference;
 use crate::config::DatabaseConfig;
 use crate::error::StoreError;

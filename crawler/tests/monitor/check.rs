@@ -147,7 +147,6 @@ async fn silence_words_and_hanging_up_are_told_apart() {
 #[tokio::test]
 async fn relays_that_do_not_open_are_offline() {
     for (fault, reason) in [
-        (ConnectionFault::Refuse, "connect_refused"),
         (ConnectionFault::NoHandshake, "upgrade_timeout"),
         (ConnectionFault::Status(503), "upgrade_refused"),
         (ConnectionFault::Html, "upgrade_refused"),
@@ -159,6 +158,17 @@ async fn relays_that_do_not_open_are_offline() {
         assert_eq!(relay_report(&result), None);
         assert_eq!(findings(&result)["open"]["reason"], reason);
     }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_gone_is_offline() {
+    let relay = healthy_relay().await;
+    let url = url_of(&relay);
+    relay.stop().await;
+    let (dialer, keys) = (dialer(networks()), Keys::generate());
+    let result = check_relay(&dialer, &url, &config(), &keys, 0).await;
+    assert_eq!(failure(&result), "connect_refused");
+    assert_eq!(findings(&result)["nip11"]["reason"], "connect_refused");
 }
 
 #[tokio::test]
@@ -209,11 +219,8 @@ async fn private_addresses_are_refused_and_disabled_networks_tell_nothing() {
     assert_eq!(failure(&result), "special_address");
     assert_eq!(relay.stats().connections, 0);
 
-    let onion = format!("ws://{}.onion", "a".repeat(56));
-    let Ok(onion) = RelayUrl::from_canonical(&onion) else {
-        return;
-    };
-    assert_eq!(onion.network(), Network::Tor);
-    let result = check_relay(&dialer, &onion, &config(), &keys, 0).await;
+    let overlay = RelayUrl::parse("ws://relay.i2p", &UrlPolicy::default()).unwrap();
+    assert_eq!(overlay.network(), Network::I2p);
+    let result = check_relay(&dialer, &overlay, &config(), &keys, 0).await;
     assert!(result.is_inconclusive(), "{result:?}");
 }

@@ -2,7 +2,7 @@
 
 use bigbrotr_crawler::monitor::MonitorConfig;
 use bigbrotr_schema::testing::test_store;
-use bigbrotr_testkit::relay::faults::{ConnectionFault, InformationFault};
+use bigbrotr_testkit::relay::faults::InformationFault;
 use nostr::Keys;
 
 use crate::support::{
@@ -61,8 +61,9 @@ async fn a_healthy_relay_gets_a_snapshot_and_a_report() {
 #[tokio::test]
 async fn an_offline_relay_gets_a_snapshot_and_silence() {
     let (store, _database) = test_store().await;
-    let relay = relay_with([ConnectionFault::Refuse]).await;
+    let relay = healthy_relay().await;
     let url = url_of(&relay);
+    relay.stop().await;
     store
         .insert_relays(std::slice::from_ref(&url))
         .await

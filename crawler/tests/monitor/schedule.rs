@@ -31,8 +31,7 @@ async fn an_offline_relay_is_tried_less_often_until_it_is_back() {
         running
             .until(|progress| progress.checked == checks && progress.is_idle())
             .await;
-        let just_before = Duration::from_mins(minutes) - Duration::from_secs(1);
-        clock.advance(just_before);
+        clock.advance(Duration::from_secs(minutes * 60 - 1));
         let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
         assert_eq!(due, [], "after {checks} checks");
         clock.advance(Duration::from_secs(1));

@@ -49,7 +49,11 @@ impl World {
         fill(&store).await;
         let b = t.elapsed();
         let x = Self::on(store, database).await;
-        eprintln!("ZZ {:?} {a:?} {b:?} {:?}", std::thread::current().name(), t.elapsed());
+        eprintln!(
+            "ZZ {:?} {a:?} {b:?} {:?}",
+            std::thread::current().name(),
+            t.elapsed()
+        );
         x
     }
 

@@ -16,10 +16,9 @@ use crate::{node, relays};
 /// Prepares what a node needs, and says what was done.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let settings = super::quiet(options)?;
-    let mut given = relays::seeds(&settings)?;
-    given.extend(relays::priorities(&settings)?);
+    let (seeds, priorities) = (relays::seeds(&settings)?, relays::priorities(&settings)?);
     let database = Database::open(&settings, Owner::Command, Arc::new(SystemClock)).await?;
-    let outcome = initialize(&database.store, &given).await;
+    let outcome = initialize(&database.store, &seeds, &priorities).await;
     let origin = database.origin.clone();
     database.close().await?;
     let done = outcome?;
@@ -33,7 +32,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
                 ("schema", format!("version {}", done.schema_version)),
                 (
                     "relays",
-                    format!("{} given, {} new", given.len(), count(done.new_relays))
+                    format!(
+                        "{} given, {} new",
+                        seeds.len() + priorities.len(),
+                        count(done.new_relays)
+                    )
                 ),
                 ("public key", keys.public_key().to_bech32()?),
             ],

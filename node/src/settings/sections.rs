@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bigbrotr_core::config::{Checks, Invalid, Section, duration};
 use bigbrotr_core::service::ServiceName;
+use bigbrotr_crawler::synchronizer::SynchronizerConfig;
 use serde::{Deserialize, Serialize};
 
 /// The section `node`: what runs here, on which data.
@@ -164,4 +165,28 @@ impl Default for MetricsConfig {
 
 impl Section for MetricsConfig {
     const NAME: &'static str = "metrics";
+}
+
+/// The section `priority_synchronizer`: the same engine over the priority relays, with resources
+/// of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PrioritySynchronizerConfig(pub(crate) SynchronizerConfig);
+
+impl Default for PrioritySynchronizerConfig {
+    fn default() -> Self {
+        Self(SynchronizerConfig {
+            interval: Duration::from_mins(1),
+            concurrency: 10,
+            ..SynchronizerConfig::default()
+        })
+    }
+}
+
+impl Section for PrioritySynchronizerConfig {
+    const NAME: &'static str = "priority_synchronizer";
+
+    fn validate(&self) -> Result<(), Vec<Invalid>> {
+        self.0.validate()
+    }
 }

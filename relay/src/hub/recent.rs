@@ -5,24 +5,13 @@ use std::collections::{HashSet, VecDeque};
 use crate::limits::RECENT_EVENTS;
 
 /// The numbers of the events fanned out last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recent {
     order: VecDeque<i64>,
     set: HashSet<i64>,
     /// The largest number that was forgotten. Anything up to it has been there.
     forgotten: i64,
     latest: i64,
-}
-
-impl Default for Recent {
-    fn default() -> Self {
-        Self {
-            order: VecDeque::new(),
-            set: HashSet::new(),
-            forgotten: 0,
-            latest: 0,
-        }
-    }
 }
 
 impl Recent {

@@ -48,10 +48,6 @@ impl Registry {
         true
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<Arc<Subscription>> {
-        std::mem::take(self).all.into_values().collect()
-    }
-
     /// Iterates over the subscriptions that may want events of this kind.
     pub(super) fn candidates(&self, kind: u16) -> impl Iterator<Item = &Arc<Subscription>> {
         let by_kind = self

@@ -96,14 +96,14 @@ impl Session {
     }
 
     /// Sends the stored events; returns their numbers, and those of others that were there when
-    /// this began but have not come live yet.
+    /// this began and may yet come live.
     async fn send_stored(&self, subscription: &Subscription) -> Result<HashSet<i64>, Interrupted> {
         let (shared, hub) = (&self.shared, &self.shared.hub);
         let seqs = shared
             .store
             .relay_event_seqs_after(hub.fanned_out_up_to(), RECENT_EVENTS);
         let there = shared.ask(seqs).await.map_err(Interrupted::Query)?;
-        let mut numbers: HashSet<i64> = hub.on_their_way(there).into_iter().collect();
+        let mut numbers: HashSet<i64> = there.into_iter().collect();
         let mut stored = StoredEvents::new(&self.shared, subscription.filters());
         while let Some(event) = stored.next().await.map_err(Interrupted::Query)? {
             numbers.insert(event.seq);

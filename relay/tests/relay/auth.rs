@@ -15,7 +15,7 @@ async fn challenge(client: &mut TestClient) -> String {
     challenge
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_connection_is_greeted_with_its_own_challenge() {
     let relay = relay().await;
     let first = challenge(&mut relay.client().await).await;
@@ -23,7 +23,7 @@ async fn every_connection_is_greeted_with_its_own_challenge() {
     assert!(first.len() >= 32 && first != second);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn authors_publish_their_protected_events_and_nobody_elses() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -52,7 +52,7 @@ async fn authors_publish_their_protected_events_and_nobody_elses() {
     publish(&mut client, &protected(1)).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_authentication_is_refused() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -106,7 +106,7 @@ async fn a_wrong_authentication_is_refused() {
     assert!(collected.events.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn where_it_is_required_nothing_goes_without() {
     let relay = relay_with(|config| {
         config.auth.to_read = true;

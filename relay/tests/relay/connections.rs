@@ -12,7 +12,7 @@ use prometheus::Registry;
 
 use crate::helper::{Sent, filter, next, relay, relay_with};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_an_error_with_a_hint_before_anything_runs() {
     let (store, _database) = test_store().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -35,7 +35,7 @@ async fn a_port_in_use_is_an_error_with_a_hint_before_anything_runs() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_are_limited_in_all_and_per_address() {
     for per_ip in [true, false] {
         let relay = relay_with(|config| {
@@ -67,7 +67,7 @@ async fn connections_are_limited_in_all_and_per_address() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn behind_a_trusted_proxy_the_clients_address_counts() {
     use bigbrotr_testkit::client::http_get;
     let relay = relay_with(|config| {
@@ -97,7 +97,7 @@ async fn behind_a_trusted_proxy_the_clients_address_counts() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn on_stop_subscribers_are_told_and_everything_ends() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -119,7 +119,7 @@ async fn on_stop_subscribers_are_told_and_everything_ends() {
     assert_eq!(relay.metric("bigbrotr_relay_subscriptions") as u64, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_service_can_run_again() {
     use bigbrotr_core::service::{Service, ServiceContext};
     use tokio_util::sync::CancellationToken;

@@ -1,17 +1,21 @@
 //! Live events: none lost, none doubled, and nobody slowed down by somebody else.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bigbrotr_core::clock::SystemClock;
 use bigbrotr_core::event::EventId;
 use bigbrotr_core::message::RelayMessage;
 use bigbrotr_schema::config::DatabaseConfig;
+use bigbrotr_schema::store::Store;
+use bigbrotr_schema::testing::test_store;
 use bigbrotr_testkit::TcpProxy;
 use tokio::task::JoinSet;
 
-use crate::helper::{Sent, filter, next, note, now, relay, relay_on, relay_with};
+use crate::helper::{Sent, filter, launch, next, note, now, relay, relay_with};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn events_published_by_another_process_reach_subscribers() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -25,7 +29,7 @@ async fn events_published_by_another_process_reach_subscribers() {
     assert_eq!(next(&mut client, "a").await, Sent::Event(event));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_event_reaches_every_subscription_that_matches() {
     let relay = relay().await;
     let (mut first, mut second) = (relay.client().await, relay.client().await);
@@ -107,26 +111,24 @@ async fn between_stored_and_live_nothing_is_lost_or_doubled() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_published_while_the_listener_was_cut_off_comes_once() {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let (_, database) = bigbrotr_schema::testing::test_store().await;
+    let (_, database) = test_store().await;
     let target = ([127, 0, 0, 1], database.port()).into();
     let proxy = TcpProxy::start(target).await.unwrap();
-    let through = proxy.address().port();
-    let mut relay = relay_on(|database| {
-        // Only listening goes through the proxy.
-        let direct = database
-            .url()
-            .replace(&format!(":{}/", database.port()), &format!(":{through}/"));
-        sender.send(()).unwrap();
-        DatabaseConfig {
-            direct_url: direct.into(),
-            ..DatabaseConfig::default()
-        }
-    })
-    .await;
-    receiver.await.unwrap();
+    let (direct, through) = (
+        format!(":{}/", database.port()),
+        format!(":{}/", proxy.address().port()),
+    );
+    // Only listening goes through the proxy.
+    let config = DatabaseConfig {
+        direct_url: database.url().replace(&direct, &through).into(),
+        ..DatabaseConfig::default()
+    };
+    let url = database.url();
+    let store = Store::connect(&url, Arc::new(config), Arc::new(SystemClock));
+    let mut relay = launch(store.await.unwrap(), database, |_| {}).await;
+    relay.becomes(|health| health.as_str() == "ready").await;
     let mut client = relay.client().await;
     let before = note(now(), "before");
     relay.store.publish(&before).await.unwrap();

@@ -14,7 +14,7 @@ use bigbrotr_relay::{RelayConfig, RelayService};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::testing::TestDatabase;
 use bigbrotr_schema::store::Store;
-use bigbrotr_schema::testing::{test_store, test_store_with};
+use bigbrotr_schema::testing::test_store;
 use bigbrotr_testkit::TestClient;
 use bigbrotr_testkit::population::{EventMaker, author_keys};
 use nostr::Keys;
@@ -44,22 +44,18 @@ pub(crate) async fn relay_with(configure: impl FnOnce(&mut RelayConfig)) -> Test
     start(store, database, configure).await
 }
 
-/// The same, with another configuration of the database made from its URL.
-pub(crate) async fn relay_on(
-    configure_database: impl FnOnce(&TestDatabase) -> DatabaseConfig,
+async fn start(
+    store: Store,
+    database: TestDatabase,
+    configure: impl FnOnce(&mut RelayConfig),
 ) -> TestRelay {
-    let (_, database) = test_store_with(DatabaseConfig::default(), Arc::new(SystemClock)).await;
-    let config = configure_database(&database);
-    let url = match config.url.expose() {
-        "" => database.url(),
-        url => url.to_owned(),
-    };
-    let store = Store::connect(&url, Arc::new(config), Arc::new(SystemClock));
-    let store = store.await.unwrap();
-    start(store, database, |_| {}).await
+    let mut relay = launch(store, database, configure).await;
+    relay.becomes(|health| *health == Health::Ready).await;
+    relay
 }
 
-async fn start(
+/// Starts a relay, and does not wait until it is ready.
+pub(crate) async fn launch(
     store: Store,
     database: TestDatabase,
     configure: impl FnOnce(&mut RelayConfig),
@@ -86,7 +82,7 @@ async fn start(
         let context = context.clone();
         async move { service.run(context).await.unwrap() }
     });
-    let mut relay = TestRelay {
+    TestRelay {
         address,
         store,
         database,
@@ -94,9 +90,7 @@ async fn start(
         registry,
         context,
         stop,
-    };
-    relay.becomes(|health| *health == Health::Ready).await;
-    relay
+    }
 }
 
 impl TestRelay {

@@ -22,7 +22,7 @@ fn has_cors(answer: &HttpAnswer) -> bool {
     })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_says_what_the_default_configuration_enforces() {
     // Not the helper's configuration: the document that people will read.
     let relay = relay_with(|config| {
@@ -42,7 +42,7 @@ async fn the_document_says_what_the_default_configuration_enforces() {
     insta::assert_json_snapshot!("nip11", document);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_follows_the_configuration() {
     let relay = relay_with(|config| {
         config.contact = "mailto:admin@example.com".into();
@@ -63,7 +63,7 @@ async fn the_document_follows_the_configuration() {
     insta::assert_json_snapshot!("nip11_configured", document);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn others_get_a_line_of_text_and_only_get_is_answered() {
     let relay = relay().await;
     let answer = get(&relay, &[]).await;
@@ -80,7 +80,7 @@ async fn others_get_a_line_of_text_and_only_get_is_answered() {
     assert_eq!(answer.header("sec-websocket-version"), Some("13"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn browsers_may_ask_from_anywhere() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let relay = relay().await;
@@ -99,7 +99,7 @@ async fn browsers_may_ask_from_anywhere() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_keep_their_names() {
     let relay = relay().await;
     let mut client = relay.client().await;

@@ -18,7 +18,7 @@ async fn stored(client: &mut TestClient, json: &str) -> Vec<String> {
     events.into_iter().map(|event| event.content).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_is_served_byte_for_byte() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -36,7 +36,7 @@ async fn what_was_taken_is_served_byte_for_byte() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_version_replaces_an_older_one_and_the_lowest_id_wins_a_tie() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -62,7 +62,7 @@ async fn a_newer_version_replaces_an_older_one_and_the_lowest_id_wins_a_tie() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn authors_delete_their_own_events_and_nobody_elses() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -85,7 +85,7 @@ async fn authors_delete_their_own_events_and_nobody_elses() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn invalid_events_are_answered_by_ok_false_and_the_connection_lives() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -123,7 +123,7 @@ async fn invalid_events_are_answered_by_ok_false_and_the_connection_lives() {
     assert_eq!(stored(&mut client, "{}").await, ["still here"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_have_the_standard_prefixes() {
     let relay = relay_with(|config| {
         config
@@ -181,7 +181,7 @@ async fn refusals_have_the_standard_prefixes() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn ephemeral_events_reach_subscribers_and_are_not_kept() {
     let relay = relay().await;
     let (mut reader, mut writer) = (relay.client().await, relay.client().await);
@@ -195,7 +195,7 @@ async fn ephemeral_events_reach_subscribers_and_are_not_kept() {
     assert!(stored(&mut writer, "{}").await.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_too_much_is_told_in_the_way_it_understands() {
     let relay = relay_with(|config| {
         config.limits.message_burst = 2;
@@ -217,7 +217,7 @@ async fn a_client_that_sends_too_much_is_told_in_the_way_it_understands() {
     assert_eq!(next(&mut client, "b").await, Sent::Closed(slow_down.into()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_published_before_it_hung_up_is_stored() {
     let relay = relay().await;
     let event = note(now(), "last words");

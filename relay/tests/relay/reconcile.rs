@@ -62,7 +62,7 @@ async fn neg_answer(client: &mut TestClient) -> Result<String, String> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn both_sides_learn_what_they_lack() {
     let relay = relay().await;
     let mut all = Vec::new();
@@ -87,7 +87,7 @@ async fn both_sides_learn_what_they_lack() {
     assert_eq!((need, have), (expect(7, 10), expect(10, 7)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_neg_err_and_the_connection_lives() {
     let relay = relay_with(|config| config.limits.max_filter_values = 2).await;
     let mut client = relay.client().await;
@@ -110,7 +110,7 @@ async fn refusals_are_neg_err_and_the_connection_lives() {
     assert_eq!(neg_answer(&mut client).await.unwrap(), "61");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_has_few_and_may_close_or_replace_them() {
     let relay = relay().await;
     let mut client = relay.client().await;

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::helper::{note, notice, now, publish, relay, relay_with, stranger};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rubbish_gets_a_notice_and_the_connection_lives() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -44,7 +44,7 @@ async fn rubbish_gets_a_notice_and_the_connection_lives() {
     publish(&mut client, &note(now(), "still here")).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_too_long_is_refused_with_a_reason() {
     let relay = relay_with(|config| {
         config.limits.max_message_bytes = bigbrotr_core::config::ByteSize::kib(8);
@@ -64,7 +64,7 @@ async fn a_message_that_is_too_long_is_refused_with_a_reason() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_client_is_pinged_and_one_that_is_gone_is_forgotten() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let relay = relay_with(|config| {
@@ -98,7 +98,7 @@ async fn an_idle_client_is_pinged_and_one_that_is_gone_is_forgotten() {
     publish(&mut alive, &note(now(), "still here")).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn text_that_is_not_utf_8_ends_the_connection_with_a_reason() {
     use tokio_tungstenite::tungstenite::protocol::frame::{
         Frame,

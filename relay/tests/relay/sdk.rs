@@ -27,6 +27,16 @@ async fn nostr_sdk_publishes_fetches_counts_and_subscribes() {
 
     let mut notifications = client.notifications();
     client.subscribe(filter.limit(0), None).await.unwrap();
+    let answered = async {
+        loop {
+            if let Ok(RelayPoolNotification::Message { message, .. }) = notifications.recv().await
+                && let RelayMessage::EndOfStoredEvents(_) = message
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(wait, answered).await.unwrap();
     let live = crate::helper::note(now(), "live");
     relay.store.publish(&live).await.unwrap();
     let heard = async {

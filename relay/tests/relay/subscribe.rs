@@ -9,7 +9,7 @@ use bigbrotr_testkit::population::EventMaker;
 
 use crate::helper::{Sent, filter, next, note, now, publish, relay, relay_with, stranger};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn stored_events_come_newest_first_lowest_id_first_and_each_once() {
     let relay = relay().await;
     let now = now();
@@ -47,7 +47,7 @@ async fn stored_events_come_newest_first_lowest_id_first_and_each_once() {
     assert!(both.is_sorted_by_key(|event| (std::cmp::Reverse(event.created_at), event.id)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn long_answers_are_complete_across_pages() {
     let relay = relay_with(|config| config.limits.max_limit = 2_000).await;
     let now = now();
@@ -80,7 +80,7 @@ async fn long_answers_are_complete_across_pages() {
     assert_eq!(got.events.len(), 700);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_are_the_ones_announced() {
     let relay = relay_with(|config| {
         config.limits.max_limit = 5;
@@ -97,7 +97,7 @@ async fn limits_are_the_ones_announced() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn limit_zero_sends_eose_and_stays_live() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -112,7 +112,7 @@ async fn limit_zero_sends_eose_and_stays_live() {
     assert_eq!(next(&mut client, "a").await, Sent::Event(live));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn void_filters_are_answered_by_eose() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -131,7 +131,7 @@ async fn void_filters_are_answered_by_eose() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_of_the_same_id_replaces_and_close_ends_it() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -167,7 +167,7 @@ async fn a_subscription_of_the_same_id_replaces_and_close_ends_it() {
     assert_eq!(relay.metric("bigbrotr_relay_subscriptions") as u64, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_closed_with_the_reason() {
     let relay = relay_with(|config| {
         config.limits.max_subscriptions = 2;
@@ -220,7 +220,7 @@ async fn what_is_too_much_is_closed_with_the_reason() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn expired_events_are_not_served() {
     let relay = relay().await;
     let mut client = relay.client().await;
@@ -235,7 +235,7 @@ async fn expired_events_are_not_served() {
     assert_eq!(client.count("c", &[filter("{}")]).await.unwrap(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn expired_events_are_deleted() {
     let relay = relay_with(|config| config.expiry_interval = Duration::from_secs(1)).await;
     let expired = EventMaker::new(now() - 10)

@@ -6,6 +6,16 @@ use super::relays::{KnownRelay, known_relay};
 use super::{RelayId, Store};
 use crate::error::StoreError;
 use bigbrotr_core::network::Network;
+use bigbrotr_core::relay_url::RelayUrl;
+
+/// Which relays a synchronizer works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncScope {
+    /// All of them.
+    All,
+    /// Those on the operator's list.
+    Priority,
+}
 
 /// What is known to be archived of a relay, and how far a scan under way has come. All times are
 /// Unix seconds; everything between `covered_from` and `covered_to`, both included, was there
@@ -93,12 +103,14 @@ impl Store {
         networks: &[Network],
         most: u32,
         lease_seconds: i64,
+        scope: SyncScope,
     ) -> Result<Vec<SyncTask>, StoreError> {
         let networks: Vec<&str> = networks.iter().map(|network| network.as_str()).collect();
         let rows = sqlx::query(
             "with due as (
                 select s.relay_id, r.url from sync_state s join relays r on r.id = s.relay_id
                 where s.due_at <= $1 and s.leased_until <= $1 and r.network = any ($2)
+                    and (s.priority or not $5)
                 order by s.due_at limit $3 for update of s skip locked
             )
             update sync_state s set leased_until = $1 + $4 from due
@@ -110,6 +122,7 @@ impl Store {
         .bind(networks)
         .bind(i64::from(most))
         .bind(lease_seconds)
+        .bind(scope == SyncScope::Priority)
         .fetch_all(&self.pool)
         .await?;
         rows.iter()
@@ -126,6 +139,19 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Makes these relays, and no others, the ones that the priority synchronizer follows.
+    pub async fn set_priority_relays(&self, relays: &[RelayUrl]) -> Result<(), StoreError> {
+        let urls: Vec<&str> = relays.iter().map(RelayUrl::as_str).collect();
+        sqlx::query(
+            "update sync_state s set priority = not s.priority from relays r
+             where r.id = s.relay_id and s.priority <> (r.url = any ($1))",
+        )
+        .bind(urls)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Records how far the work on a relay has come, and extends its lease. Call it only after

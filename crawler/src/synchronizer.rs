@@ -1,0 +1,315 @@
+//! The service that archives what relays carry.
+//!
+//! Owns the schedule: which relay's turn it is, how many at once, and what follows from how a
+//! turn ended. What is asked of a relay, and what the answers prove, is decided in `scan`; the
+//! conversation is held in `turn`; writing belongs to [`bigbrotr_schema::ingest`].
+//!
+//! Relays are leased in Postgres, so any number of processes share the work. The cursor of a
+//! relay (its [`Coverage`](bigbrotr_schema::store::Coverage)) is written only after everything
+//! that it claims is durable: whatever happens to this process, at most the pages since then are
+//! fetched again.
+
+mod config;
+mod error;
+mod metrics;
+mod scan;
+mod turn;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bigbrotr_core::clock::SharedClock;
+use bigbrotr_core::network::Network;
+use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
+use bigbrotr_schema::error::StoreError;
+use bigbrotr_schema::ingest::Ingest;
+use bigbrotr_schema::store::{Store, SyncScope, SyncTask};
+use nostr::Keys;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use self::config::SynchronizerConfig;
+use self::metrics::Metrics;
+use self::turn::{Turn, TurnEnd};
+use crate::dial::Dialer;
+use crate::limits;
+
+/// Archives the events of every readable relay, or of those on the operator's list.
+pub struct SynchronizerService {
+    scope: SyncScope,
+    config: SynchronizerConfig,
+    dialer: Dialer,
+    store: Store,
+    ingest: Ingest,
+    keys: Keys,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for SynchronizerService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SynchronizerService")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the turns of one run share.
+struct Shared {
+    scope: SyncScope,
+    config: SynchronizerConfig,
+    dialer: Dialer,
+    store: Store,
+    ingest: Ingest,
+    keys: Keys,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    context: ServiceContext,
+}
+
+impl SynchronizerService {
+    /// Makes the service and registers its metrics. `scope` says which relays it archives, `keys`
+    /// are who we are to relays that demand authentication.
+    #[expect(clippy::too_many_arguments, reason = "wired once, by name")]
+    pub fn new(
+        scope: SyncScope,
+        config: SynchronizerConfig,
+        dialer: Dialer,
+        store: Store,
+        ingest: Ingest,
+        keys: Keys,
+        clock: SharedClock,
+        registry: &prometheus::Registry,
+    ) -> prometheus::Result<Arc<Self>> {
+        let metrics = Arc::new(Metrics::register(scope, registry)?);
+        Ok(Arc::new(Self {
+            scope,
+            config,
+            dialer,
+            store,
+            ingest,
+            keys,
+            clock,
+            metrics,
+        }))
+    }
+
+    /// Says whether there is nothing to do for now: no relay is due or being worked on, here or
+    /// in another process. After a start that means that every relay has had its turn.
+    pub async fn is_idle(&self) -> Result<bool, StoreError> {
+        let networks: Vec<Network> = self.dialer.config().enabled().collect();
+        let pending = self.store.pending_work(&networks).await?;
+        Ok(self.metrics.active.get() == 0 && pending.syncs == 0)
+    }
+
+    fn share(&self, context: ServiceContext) -> Arc<Shared> {
+        Arc::new(Shared {
+            scope: self.scope,
+            config: self.config.clone(),
+            dialer: self.dialer.clone(),
+            store: self.store.clone(),
+            ingest: self.ingest.clone(),
+            keys: self.keys.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            context,
+        })
+    }
+}
+
+impl Service for SynchronizerService {
+    fn name(&self) -> ServiceName {
+        match self.scope {
+            SyncScope::All => ServiceName::Synchronizer,
+            SyncScope::Priority => ServiceName::PrioritySynchronizer,
+        }
+    }
+
+    fn run(self: Arc<Self>, context: ServiceContext) -> ServiceFuture {
+        let shared = self.share(context);
+        Box::pin(async move {
+            shared.schedule().await;
+            Ok(())
+        })
+    }
+}
+
+impl Shared {
+    /// Gives relays their turns until the service has to stop; then waits for those under way.
+    async fn schedule(self: Arc<Self>) {
+        let networks: Vec<Network> = self.dialer.config().enabled().collect();
+        let slots = self.config.concurrency.max(1);
+        let permits = Arc::new(Semaphore::new(slots as usize));
+        while let Some(permit) = self.free_slot(&permits).await {
+            let mut held = vec![permit];
+            while let Ok(permit) = permits.clone().try_acquire_owned() {
+                held.push(permit);
+            }
+            let most = held.len();
+            let leased = self.lease(&networks, most as u32).await;
+            let is_all = leased.len() < most;
+            for (task, permit) in leased.into_iter().zip(held.drain(..)) {
+                let turn = self.clone().take_turn(task, permit);
+                self.context.tasks.spawn(turn);
+            }
+            drop(held);
+            if is_all && !self.context.sleep(limits::SYNC_POLL).await {
+                break;
+            }
+        }
+        // Each turn notices the stop by itself, and its waits on the database are bounded.
+        drop(permits.acquire_many(slots).await);
+    }
+
+    /// Waits until a relay can be taken on; `None` when the service has to stop.
+    async fn free_slot(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let acquired = permits.clone().acquire_owned();
+        let acquired = self.context.stop.run_until_cancelled(acquired).await;
+        acquired.and_then(Result::ok)
+    }
+
+    async fn lease(&self, networks: &[Network], most: u32) -> Vec<SyncTask> {
+        let lease = || {
+            self.store
+                .lease_due_syncs(networks, most, self.lease_seconds(), self.scope)
+        };
+        match self.durably(lease).await {
+            Ok(tasks) => tasks,
+            Err(StoreError::Stopped) => Vec::new(),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot find relays that are due",
+                );
+                self.context.degraded(&error);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn take_turn(self: Arc<Self>, task: SyncTask, permit: OwnedSemaphorePermit) {
+        let active = Active::new(&self.metrics);
+        let started = tokio::time::Instant::now();
+        let mut turn = Turn::new(&self, &task);
+        let end = Box::pin(turn.run()).await;
+        let failures = match &end {
+            TurnEnd::CaughtUp => 0,
+            TurnEnd::Failed(error) if !error.is_ours() && turn.has_progressed() => 1,
+            TurnEnd::Failed(error) if !error.is_ours() => task.failures.saturating_add(1),
+            _ => task.failures,
+        };
+        let error = match &end {
+            TurnEnd::Failed(error) => Some(error.describe()),
+            _ => None,
+        };
+        tracing::debug!(
+            relay.url = %task.relay.url, outcome = end.as_str(), pages = turn.pages(), failures,
+            error = error.as_deref(), duration_ms = started.elapsed().as_millis() as u64,
+            "turn on a relay ended",
+        );
+        let is_caught_up = matches!(end, TurnEnd::CaughtUp);
+        self.metrics.turn(task.relay.id, end.as_str(), is_caught_up);
+        self.give_back(&task, &end, failures, error.as_deref())
+            .await;
+        drop((active, permit));
+    }
+
+    /// Ends the lease and says when the relay is due again.
+    async fn give_back(&self, task: &SyncTask, end: &TurnEnd, failures: u32, error: Option<&str>) {
+        let pause = turn::pause(self, end, failures);
+        let finish = || {
+            // Whole seconds, rounded up: early is impolite.
+            let seconds = pause.as_secs_f64().ceil() as i64;
+            let due_at = self.clock.now().saturating_add(seconds);
+            self.store
+                .finish_sync(task.relay.id, due_at, failures, error)
+        };
+        let finished = self.durably(finish).await;
+        if let Err(error) = finished {
+            tracing::warn!(
+                relay.url = %task.relay.url, error = &error as &dyn std::error::Error,
+                "cannot give a relay back: its lease has to run out",
+            );
+        }
+    }
+
+    /// Repeats a statement until the database has taken it. When the service has to stop it gets
+    /// one last try.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] when the service stops first, or what the database says to a
+    /// statement that it will never take.
+    async fn durably<T, F>(&self, statement: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let (mut delay, longest) = limits::SYNC_DATABASE_RETRY;
+        loop {
+            let is_last = self.context.stop.is_cancelled();
+            match self.attempt(statement()).await {
+                Ok(Some(value)) => return Ok(value),
+                Ok(None) if is_last => return Err(StoreError::Stopped),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+            // When the stop comes now, the last try follows at once.
+            let waited = self.context.sleep(delay).await;
+            delay = if waited {
+                (delay * 2).min(longest)
+            } else {
+                delay
+            };
+        }
+    }
+
+    /// Tries a statement once, within bounds, and reports whether the database is there. `None`
+    /// when it may succeed later.
+    async fn attempt<T>(
+        &self,
+        statement: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<Option<T>, StoreError> {
+        let stopped = async {
+            self.context.stop.cancelled().await;
+            tokio::time::sleep(limits::SYNC_STOP_GRACE).await;
+        };
+        let tried = tokio::select! {
+            tried = tokio::time::timeout(limits::SYNC_STATEMENT_TIMEOUT, statement) => tried.ok(),
+            () = stopped => None,
+        };
+        match tried {
+            Some(Ok(value)) => {
+                self.context.ready();
+                return Ok(Some(value));
+            }
+            Some(Err(error)) if !error.is_retryable() => return Err(error),
+            Some(Err(error)) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "database is away: trying again",
+            ),
+            None => tracing::debug!("database does not answer: trying again"),
+        }
+        self.context.degraded("database is away");
+        Ok(None)
+    }
+
+    fn lease_seconds(&self) -> i64 {
+        self.config.lease.max(Duration::from_secs(1)).as_secs() as i64
+    }
+}
+
+/// Counts a turn as active for as long as it lives.
+struct Active<'a>(&'a Metrics);
+
+impl<'a> Active<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.active.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.active.dec();
+    }
+}

@@ -1,0 +1,90 @@
+//! What the synchronizer counts.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use bigbrotr_schema::store::{RelayId, SyncScope};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// The counters of one service.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub(super) turns: IntCounterVec,
+    pub(super) pages: IntCounterVec,
+    pub(super) refused: IntCounterVec,
+    pub(super) received_bytes: IntCounter,
+    pub(super) gaps: IntCounter,
+    pub(super) active: IntGauge,
+    caught_up: IntGauge,
+    caught_up_relays: Mutex<HashSet<RelayId>>,
+}
+
+impl Metrics {
+    /// Registers the counters; the two synchronizers of a process differ in the label `scope`.
+    pub(super) fn register(scope: SyncScope, registry: &Registry) -> prometheus::Result<Self> {
+        let scope = match scope {
+            SyncScope::All => "all",
+            SyncScope::Priority => "priority",
+        };
+        let opts = |name: &str, help: &str| Opts::new(name, help).const_label("scope", scope);
+        let counter =
+            |name: &str, help: &str, label: &str| IntCounterVec::new(opts(name, help), &[label]);
+        let metrics = Self {
+            turns: counter(
+                "bigbrotr_synchronizer_turns_total",
+                "Turns on a relay, by outcome: caught_up, yielded, stopped, or why they failed.",
+                "outcome",
+            )?,
+            pages: counter(
+                "bigbrotr_synchronizer_pages_total",
+                "Pages of events asked for, by how they ended.",
+                "end",
+            )?,
+            refused: counter(
+                "bigbrotr_synchronizer_refused_messages_total",
+                "Messages dropped before the archive, by reason.",
+                "reason",
+            )?,
+            received_bytes: IntCounter::with_opts(opts(
+                "bigbrotr_synchronizer_received_bytes_total",
+                "Text of pages received.",
+            ))?,
+            gaps: IntCounter::with_opts(opts(
+                "bigbrotr_synchronizer_gaps_total",
+                "Stretches recorded that a relay cannot be paged through.",
+            ))?,
+            active: IntGauge::with_opts(opts(
+                "bigbrotr_synchronizer_active_turns",
+                "Relays being worked on by this process.",
+            ))?,
+            caught_up: IntGauge::with_opts(opts(
+                "bigbrotr_synchronizer_caught_up_relays",
+                "Relays whose last turn in this process ended caught up.",
+            ))?,
+            caught_up_relays: Mutex::default(),
+        };
+        registry.register(Box::new(metrics.turns.clone()))?;
+        registry.register(Box::new(metrics.pages.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.received_bytes.clone()))?;
+        registry.register(Box::new(metrics.gaps.clone()))?;
+        registry.register(Box::new(metrics.active.clone()))?;
+        registry.register(Box::new(metrics.caught_up.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Counts a turn that ended.
+    pub(super) fn turn(&self, relay: RelayId, outcome: &str, is_caught_up: bool) {
+        self.turns.with_label_values(&[outcome]).inc();
+        let mut relays = self
+            .caught_up_relays
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if is_caught_up {
+            relays.insert(relay);
+        } else {
+            relays.remove(&relay);
+        }
+        self.caught_up.set(relays.len() as i64);
+    }
+}

@@ -1,0 +1,441 @@
+//! Decides what to ask a relay next, and what its answers prove. Pure: no clock, no I/O.
+//!
+//! A relay's answer is the newest events that match, or the oldest, cut at a number that it does
+//! not tell. A scan walks *down* from the open end. When a page is followed by about as much
+//! again below it, the relay keeps the newest, so nothing was left out above: each page proves
+//! the one before, at no extra cost. When there is nothing below, the bottom is proven, and the
+//! scan walks *up* from the newest event that it saw: one small page where everything fitted,
+//! the whole way where the relay keeps the oldest.
+//!
+//! The rules that keep it honest:
+//! - Only pages that ended with EOSE come here, once their events are durable.
+//! - The second where a page ended is asked for again, and the answer must hold an event of it.
+//! - Nothing is concluded from a short page, only from an empty one, and from that only when
+//!   the relay has shown that it answers.
+//! - A second that fills a page is a gap, unless the relay is seen to give larger pages.
+
+mod walk;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use bigbrotr_schema::store::Coverage;
+
+use self::walk::{Advance, Sizes, Stuck, Walk};
+use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, SMALLEST_CAP};
+
+/// What a scan may look at. Times are Unix seconds, inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// The earliest `created_at`.
+    pub(super) since: i64,
+    /// The latest `created_at`; none is the open end, future-dated events included.
+    pub(super) until: Option<i64>,
+    /// How far below what is covered a scan begins, seconds.
+    pub(super) overlap: i64,
+    /// The most events of a page.
+    pub(super) page_limit: usize,
+}
+
+/// What to ask next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Question {
+    /// Earliest `created_at`.
+    pub(super) since: Option<i64>,
+    /// Latest `created_at`.
+    pub(super) until: Option<i64>,
+    /// The most events.
+    pub(super) limit: usize,
+    /// Whether to name kinds even where all are wanted: some relays answer nothing to filters
+    /// that name nothing.
+    pub(super) names_kinds: bool,
+}
+
+/// A page that ended with EOSE and is durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// `created_at` of the events that matched.
+    pub(super) times: Vec<i64>,
+    /// Messages of the page that were no good: of the wrong form, or too large.
+    pub(super) bad: usize,
+    /// Events that were not asked for: of another filter or subscription.
+    pub(super) foreign: usize,
+    /// Events of earlier pages that came after their end.
+    pub(super) late: usize,
+}
+
+impl Answer {
+    /// Counts what the relay took for matching events.
+    fn len(&self) -> usize {
+        self.times.len() + self.bad
+    }
+}
+
+/// Why a relay's complete pages prove nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ScanError {
+    /// The relay contradicts itself.
+    #[error("relay no longer gives the events of second {at} that it gave before")]
+    Inconsistent {
+        /// The second asked for again.
+        at: i64,
+    },
+    /// Events came, but none that were asked for.
+    #[error("relay answers with events that were not asked for")]
+    OnlyForeign,
+    /// Messages came, but none that can be taken.
+    #[error("relay answers with nothing but unusable events")]
+    OnlyUnusable,
+    /// An empty page was followed by its events.
+    #[error("relay sends events after the end of an empty page")]
+    LateEvents,
+    /// An empty answer that another question contradicts.
+    #[error("relay answers nothing unless the filter names kinds")]
+    NothingForBroad,
+}
+
+impl ScanError {
+    /// Names the error from a closed set.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Inconsistent { .. } => "inconsistent",
+            Self::OnlyForeign => "only_foreign_events",
+            Self::OnlyUnusable => "only_unusable_events",
+            Self::LateEvents => "late_events",
+            Self::NothingForBroad => "nothing_for_broad_filters",
+        }
+    }
+}
+
+/// What is known about events above the first page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Top {
+    /// No event has come yet.
+    Unseen,
+    /// The first page may have left out newer events.
+    Open {
+        /// Its newest event.
+        newest: i64,
+        /// How many events it had.
+        count: usize,
+    },
+    /// Nothing was left out.
+    Proven,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    /// Towards the floor.
+    Down { walk: Walk, top: Top },
+    /// Towards the top, everything below being archived.
+    Up { walk: Walk, pages_beyond: usize },
+    /// Nothing came at all: is that the truth?
+    Confirm { until: Option<i64> },
+    /// Is a second whole that filled a page at the end of a walk?
+    Measure { suspect: Stuck, next: Box<Phase> },
+    /// All is covered.
+    Done,
+}
+
+/// A scan of one relay, within one turn.
+#[derive(Debug, Clone)]
+pub(super) struct Scan {
+    coverage: Coverage,
+    /// The scan covers everything up to here.
+    goal: i64,
+    floor: i64,
+    /// Nothing above is asked for.
+    ceiling: Option<i64>,
+    /// Where the turn before left off, if it did.
+    resumed: Option<i64>,
+    limit: usize,
+    /// A second filled a page: the next may be as large as pages get.
+    is_widened: bool,
+    /// Larger pages were tried and are too much.
+    is_shrunk: bool,
+    phase: Phase,
+    /// The largest page of the turn.
+    largest: usize,
+    was_empty: bool,
+}
+
+impl Scan {
+    /// Begins a scan at `now`, or goes on with the one under way.
+    pub(super) fn new(coverage: Coverage, rules: &Rules, now: i64) -> Self {
+        let overlapped = coverage
+            .covered_to
+            .map_or(0, |to| to.saturating_sub(rules.overlap));
+        let floor = overlapped.max(rules.since).max(0);
+        let (goal, resumed) = match (coverage.scan_top, coverage.scan_at) {
+            (Some(top), Some(at)) => (top, Some(at)),
+            _ => (rules.until.map_or(now, |until| until.min(now)), None),
+        };
+        let walk = match (resumed, rules.until) {
+            (Some(at), _) => Walk::resumed(at),
+            (None, Some(until)) => Walk::down_from(until),
+            (None, None) => Walk::from_top(),
+        };
+        let top = Top::Unseen;
+        let mut scan = Self {
+            coverage,
+            goal,
+            floor,
+            ceiling: resumed.or(rules.until),
+            resumed,
+            limit: rules.page_limit,
+            is_widened: false,
+            is_shrunk: false,
+            phase: Phase::Down { walk, top },
+            largest: 0,
+            was_empty: false,
+        };
+        scan.leave_finished_walk(&mut Vec::new());
+        scan
+    }
+
+    /// Returns what to ask next; `None` when everything is covered.
+    pub(super) fn question(&self) -> Option<Question> {
+        let mut names_kinds = false;
+        let mut limit = self.current_limit();
+        let (since, until) = match &self.phase {
+            Phase::Down { walk, .. } | Phase::Up { walk, .. } => {
+                walk.bounds(self.floor, self.ceiling)
+            }
+            Phase::Confirm { until } => {
+                (names_kinds, limit) = (true, 1);
+                (Some(self.floor).filter(|floor| *floor > 0), *until)
+            }
+            Phase::Measure { suspect, .. } => {
+                limit = suspect.size + 1;
+                (None, None)
+            }
+            Phase::Done => return None,
+        };
+        Some(Question {
+            since,
+            until,
+            limit,
+            names_kinds,
+        })
+    }
+
+    /// Takes the answer to [`Scan::question`]: a page that ended with EOSE and whose events are
+    /// durable. Returns the seconds that turned out to be gaps.
+    ///
+    /// # Errors
+    /// [`ScanError`]; what was proven before stays.
+    pub(super) fn accept(&mut self, page: &Answer) -> Result<Vec<i64>, ScanError> {
+        self.check(page)?;
+        let mut gaps = Vec::new();
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Down { walk, top } => self.go_down(walk, top, page, &mut gaps)?,
+            Phase::Up { walk, pages_beyond } => self.go_up(walk, pages_beyond, page, &mut gaps)?,
+            Phase::Confirm { .. } if !page.times.is_empty() => {
+                return Err(ScanError::NothingForBroad);
+            }
+            Phase::Measure { suspect, next } => {
+                // Very small pages are no cap that anybody has.
+                if page.len() <= suspect.size && suspect.size >= SMALLEST_CAP {
+                    gaps.push(suspect.at);
+                }
+                self.phase = *next;
+            }
+            Phase::Confirm { .. } | Phase::Done => {}
+        }
+        self.largest = self.largest.max(page.len());
+        self.was_empty = page.len() == 0;
+        self.leave_finished_walk(&mut gaps);
+        if let Phase::Done = self.phase {
+            self.cover(self.goal);
+            (self.coverage.scan_top, self.coverage.scan_at) = (None, None);
+        }
+        Ok(gaps)
+    }
+
+    /// Returns what is proven so far. Nothing of it needs pages that were not accepted.
+    pub(super) fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Asks for fewer events from now on; `false` when that makes no sense any more.
+    pub(super) fn shrink(&mut self) -> bool {
+        let may = self.limit > 1;
+        if !std::mem::take(&mut self.is_widened) {
+            self.limit = (self.limit / 2).max(1);
+        }
+        self.is_shrunk = true;
+        may
+    }
+
+    fn current_limit(&self) -> usize {
+        if self.is_widened {
+            MAX_PAGE_EVENTS
+        } else {
+            self.limit
+        }
+    }
+
+    fn check(&self, page: &Answer) -> Result<(), ScanError> {
+        if self.was_empty && page.late > 0 {
+            return Err(ScanError::LateEvents);
+        }
+        if page.times.is_empty() && page.foreign > 0 {
+            return Err(ScanError::OnlyForeign);
+        }
+        if page.times.is_empty() && page.bad >= self.largest.max(SMALLEST_CAP) {
+            return Err(ScanError::OnlyUnusable);
+        }
+        Ok(())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let limit = self.current_limit();
+        Sizes {
+            full: self.largest.max(2),
+            limit,
+            may_widen: limit < MAX_PAGE_EVENTS && !self.is_shrunk,
+        }
+    }
+
+    fn go_down(
+        &mut self,
+        mut walk: Walk,
+        top: Top,
+        page: &Answer,
+        gaps: &mut Vec<i64>,
+    ) -> Result<(), ScanError> {
+        let advance = walk.take(page, self.sizes())?;
+        self.is_widened = advance == Advance::Widen;
+        self.phase = match advance {
+            Advance::On { beyond, gap } => {
+                gaps.extend(gap);
+                let top = self.learn_top(top, beyond, page);
+                if top == Top::Proven
+                    && let Some(edge) = page.times.iter().min()
+                {
+                    self.coverage.scan_top = Some(self.goal);
+                    self.coverage.scan_at = Some(self.resumed.map_or(*edge, |at| at.min(*edge)));
+                }
+                Phase::Down { walk, top }
+            }
+            Advance::Again | Advance::Widen => Phase::Down { walk, top },
+            Advance::Exhausted { suspect } => {
+                let next = self.after_down(&walk, top);
+                Self::measured(suspect, next, gaps)
+            }
+        };
+        Ok(())
+    }
+
+    /// Concludes from a page whether newer events can have been left out of the first.
+    fn learn_top(&self, top: Top, beyond: usize, page: &Answer) -> Top {
+        match top {
+            Top::Unseen => match page.times.iter().max() {
+                // Where the last turn ended there was an event; a relay that keeps the oldest
+                // gives it only together with everything below.
+                Some(newest) if self.resumed == Some(*newest) => Top::Proven,
+                Some(&newest) => Top::Open {
+                    newest,
+                    count: page.times.len(),
+                },
+                None => Top::Unseen,
+            },
+            // A few events may be late arrivals; as many again are not.
+            Top::Open { count, .. } if beyond * 2 >= count.max(2) => Top::Proven,
+            known => known,
+        }
+    }
+
+    /// The floor is reached.
+    fn after_down(&self, walk: &Walk, top: Top) -> Phase {
+        match top {
+            Top::Proven => Phase::Done,
+            Top::Unseen => Phase::Confirm {
+                until: self.ceiling,
+            },
+            Top::Open { newest, .. } => Phase::Up {
+                walk: walk.up_from(newest),
+                pages_beyond: 0,
+            },
+        }
+    }
+
+    fn go_up(
+        &mut self,
+        mut walk: Walk,
+        pages_beyond: usize,
+        page: &Answer,
+        gaps: &mut Vec<i64>,
+    ) -> Result<(), ScanError> {
+        let advance = walk.take(page, self.sizes())?;
+        self.is_widened = advance == Advance::Widen;
+        self.phase = match advance {
+            Advance::Exhausted { suspect } => Self::measured(suspect, Phase::Done, gaps),
+            Advance::Again | Advance::Widen => Phase::Up { walk, pages_beyond },
+            Advance::On { gap, .. } => {
+                gaps.extend(gap);
+                if let Some(verified) = walk.verified_to() {
+                    self.cover(verified.min(self.goal));
+                }
+                let is_beyond = walk.verified_to() >= Some(self.goal);
+                // Above the goal nothing is claimed; what is there is fetched as long as the
+                // relay gives whole pages of it.
+                let is_short = page.len() < self.largest.min(self.limit);
+                let is_over = is_short || pages_beyond >= MAX_PAGES_BEYOND_TOP;
+                if is_beyond && is_over {
+                    Phase::Done
+                } else {
+                    let pages_beyond = pages_beyond + usize::from(is_beyond);
+                    Phase::Up { walk, pages_beyond }
+                }
+            }
+        };
+        Ok(())
+    }
+
+    /// Ends a walk whose next question would be void.
+    fn leave_finished_walk(&mut self, gaps: &mut Vec<i64>) {
+        let (next, suspect) = match &self.phase {
+            Phase::Down { walk, top } if walk.is_past(self.floor, None) => {
+                (self.after_down(walk, *top), walk.suspect())
+            }
+            Phase::Up { walk, .. } if walk.is_past(self.floor, self.ceiling) => {
+                (Phase::Done, walk.suspect())
+            }
+            _ => return,
+        };
+        self.phase = Self::measured(suspect, next, gaps);
+    }
+
+    /// Looks at a second that filled the last page of a walk before it goes on.
+    fn measured(suspect: Option<Stuck>, next: Phase, gaps: &mut Vec<i64>) -> Phase {
+        match suspect {
+            Some(suspect) if suspect.is_cut_by_us => {
+                gaps.push(suspect.at);
+                next
+            }
+            Some(suspect) => Phase::Measure {
+                suspect,
+                next: Box::new(next),
+            },
+            None => next,
+        }
+    }
+
+    /// Claims everything from the floor to `to`.
+    fn cover(&mut self, to: i64) {
+        if to < self.floor {
+            return;
+        }
+        let joins = self
+            .coverage
+            .covered_to
+            .is_some_and(|covered| self.floor <= covered.saturating_add(1));
+        let from = self.coverage.covered_from.filter(|_| joins);
+        self.coverage.covered_from = Some(from.map_or(self.floor, |from| from.min(self.floor)));
+        let covered_to = self.coverage.covered_to.filter(|_| joins);
+        self.coverage.covered_to = Some(covered_to.map_or(to, |covered| covered.max(to)));
+    }
+}

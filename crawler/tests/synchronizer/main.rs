@@ -1,0 +1,14 @@
+//! The synchronizer against simulated relays and a real Postgres.
+//!
+//! What every test is after: the archive is exactly what the relays hold, with who had what, and
+//! nothing is ever claimed to be covered that is not archived.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod archive;
+mod caps;
+mod faults;
+mod outage;
+mod resume;
+mod sharing;
+mod support;
