@@ -88,20 +88,17 @@ impl Database {
     pub(crate) async fn watch(&mut self, board: &HealthBoard, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let alive = tokio::time::timeout(PROBE_TIMEOUT, self.store.ping()).await;
-            match alive {
-                Ok(Ok(())) => {
-                    if !matches!(board.set(PART, Health::Ready), None | Some(Health::Ready)) {
-                        tracing::info!("the database is back");
-                    }
+            if let Ok(Ok(())) = alive {
+                if !matches!(board.set(PART, Health::Ready), None | Some(Health::Ready)) {
+                    tracing::info!("the database is back");
                 }
-                Ok(Err(_)) | Err(_) => {
-                    let reason = "the database does not answer".to_owned();
-                    let before = board.set(PART, Health::Degraded(reason));
-                    if matches!(before, None | Some(Health::Ready)) {
-                        tracing::warn!("the database does not answer");
-                    }
-                    self.revive().await;
+            } else {
+                let reason = "the database does not answer".to_owned();
+                let before = board.set(PART, Health::Degraded(reason));
+                if matches!(before, None | Some(Health::Ready)) {
+                    tracing::warn!("the database does not answer");
                 }
+                self.revive().await;
             }
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -48,22 +48,20 @@ impl Implementation {
                 folder: Folder::Disk(on_disk),
             });
         }
-        match BUILT_IN.get_dir(wanted) {
-            Some(folder) => Ok(Self {
-                name: wanted.to_owned(),
-                folder: Folder::BuiltIn(folder),
-            }),
-            None => {
-                let known: Vec<_> = BUILT_IN
-                    .dirs()
-                    .map(|dir| dir.path().display().to_string())
-                    .collect();
-                bail!(
-                    "there is no implementation named {wanted:?}: expected one of {}, or a folder",
-                    known.join(", ")
-                )
-            }
-        }
+        let Some(folder) = BUILT_IN.get_dir(wanted) else {
+            let known: Vec<_> = BUILT_IN
+                .dirs()
+                .map(|dir| dir.path().display().to_string())
+                .collect();
+            bail!(
+                "there is no implementation named {wanted:?}: expected one of {}, or a folder",
+                known.join(", ")
+            )
+        };
+        Ok(Self {
+            name: wanted.to_owned(),
+            folder: Folder::BuiltIn(folder),
+        })
     }
 
     /// Reads the configuration files into a source.

@@ -6,14 +6,16 @@
 //! | `commands/…` | one command each |
 //! | `settings`, `implementation` | the effective configuration |
 //! | `database` | the server: given, owned or joined |
-//! | `node` | which services run, in which order, with what |
+//! | `node`, `wiring` | which services run, in which order, made of what |
 //! | `supervisor` | starting, restarting, draining |
 //! | `exporter` | metrics and health over HTTP |
+//! | `delivery` | answers to the relays that requests name |
 //! | `logging`, `signals`, `summary` | what the operator sees |
 
 mod cli;
 mod commands;
 mod database;
+mod delivery;
 mod demo;
 mod exporter;
 mod implementation;
@@ -24,6 +26,7 @@ mod settings;
 mod signals;
 mod summary;
 mod supervisor;
+mod wiring;
 
 use std::process::ExitCode;
 

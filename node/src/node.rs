@@ -1,54 +1,42 @@
-//! Which services run, in which order, and with what.
+//! A running node: what it starts, in which order, and how it ends.
 //!
-//! | service | crate | needs |
-//! |---|---|---|
-//! | initializer | schema | runs before anything else is made |
-//! | rollup | schema | the store |
-//! | relay | relay | the store, our public key |
-//! | api | dvm | the catalogue, the health board |
-//! | dvm | dvm | the catalogue, the store, our key |
-//! | monitor | crawler | the dialer, the store, our key |
-//! | synchronizer, priority-synchronizer | crawler | the dialer, the intake of the archive |
-//!
-//! Beside them run: the intake of the archive, the watch over the database, metrics and health.
+//! Which service is made of what stands in [`crate::wiring`]. Beside the services run: the intake
+//! of the archive, the watch over the database, metrics and health, and the delivery of answers
+//! to the relays that requests name.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bigbrotr_core::clock::{SharedClock, SystemClock};
-use bigbrotr_core::event::Pubkey;
 use bigbrotr_core::health::HealthBoard;
 use bigbrotr_core::keys::{KeySource, NodeKeys};
 use bigbrotr_core::network::Network;
-use bigbrotr_core::service::{Service, ServiceName};
+use bigbrotr_core::service::ServiceName;
 use bigbrotr_crawler::dial::Dialer;
-use bigbrotr_crawler::monitor::MonitorService;
-use bigbrotr_crawler::synchronizer::SynchronizerService;
-use bigbrotr_dvm::{ApiService, DvmConfig, DvmService};
-use bigbrotr_relay::RelayService;
 use bigbrotr_schema::catalog::Catalog;
 use bigbrotr_schema::embedded::Owner;
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::initializer::initialize;
-use bigbrotr_schema::rollup::RollupService;
-use bigbrotr_schema::store::{Store, SyncScope};
+use bigbrotr_schema::store::Store;
 use nostr::ToBech32;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::database::{self, Database};
+use crate::delivery::delivery;
 use crate::exporter::Exporter;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
+use crate::wiring::Wiring;
 use crate::{relays, summary};
 
 /// How long the intake of the archive may take to write what it holds, after the services.
 const INTAKE_DRAIN: Duration = Duration::from_secs(10);
 
 /// How long the private Postgres may take to stop: it writes a checkpoint.
-const DATABASE_DRAIN: Duration = Duration::from_secs(60);
+const DATABASE_DRAIN: Duration = Duration::from_mins(1);
 
 /// A node whose services run.
 pub(crate) struct Node {
@@ -172,6 +160,28 @@ impl Node {
         if settings.metrics.enabled {
             self.start_exporter(settings, registry.clone()).await?;
         }
+        let mut wiring = self.wire(settings, &keys, clock, registry).await?;
+        for name in ServiceName::ALL
+            .into_iter()
+            .filter(|name| wanted.contains(name))
+        {
+            if let Some(service) = wiring.make(name, &mut self.places).await? {
+                tracing::debug!(service = %name, "starting");
+                self.supervisor.start(service).await;
+                self.places.services.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what services share.
+    async fn wire<'a>(
+        &self,
+        settings: &'a Settings,
+        keys: &NodeKeys,
+        clock: SharedClock,
+        registry: Registry,
+    ) -> anyhow::Result<Wiring<'a>> {
         let store = self.store.clone();
         let folder = settings.implementation.catalog_folder();
         let folders: Vec<_> = folder.as_deref().into_iter().collect();
@@ -184,85 +194,21 @@ impl Node {
             &self.intake,
             self.intake_stop.clone(),
         );
-        let nostr_keys = keys.keys().clone();
-        let mut relay_url = Some(settings.relay.public_url.clone()).filter(|url| !url.is_empty());
-
-        for name in ServiceName::ALL
-            .into_iter()
-            .filter(|name| wanted.contains(name))
-        {
-            let service: Arc<dyn Service> = match name {
-                ServiceName::Initializer => continue,
-                ServiceName::Rollup => RollupService::new(store.clone(), &registry)?,
-                ServiceName::Relay => {
-                    let relay = RelayService::new(
-                        settings.relay.clone(),
-                        store.clone(),
-                        Pubkey(keys.public_key().to_bytes()),
-                        clock.clone(),
-                        &registry,
-                    )?;
-                    let address = relay
-                        .bind()
-                        .await
-                        .map_err(|error| hinted(error.hint(), error, "--relay-listen"))?;
-                    let url = format!("ws://{address}");
-                    relay_url.get_or_insert_with(|| url.clone());
-                    self.places.relay = Some(url);
-                    relay
-                }
-                ServiceName::Api => {
-                    let api = ApiService::bind(
-                        settings.api.clone(),
-                        catalog.clone(),
-                        self.board.clone(),
-                        clock.clone(),
-                        &registry,
-                    )
-                    .await
-                    .map_err(|error| hinted(error.hint(), error, "--api-listen"))?;
-                    self.places.api = Some(format!("http://{}", api.local_addr()));
-                    api
-                }
-                ServiceName::Dvm => DvmService::new(
-                    with_relay_hint(settings.dvm.clone(), relay_url.as_deref()),
-                    catalog.clone(),
-                    store.clone(),
-                    nostr_keys.clone(),
-                    clock.clone(),
-                    &registry,
-                )?,
-                ServiceName::Monitor => MonitorService::new(
-                    settings.monitor.clone(),
-                    dialer.clone(),
-                    store.clone(),
-                    nostr_keys.clone(),
-                    relay_url.clone(),
-                    clock.clone(),
-                    &registry,
-                )?,
-                ServiceName::Synchronizer | ServiceName::PrioritySynchronizer => {
-                    let (scope, config) = match name {
-                        ServiceName::Synchronizer => (SyncScope::All, &settings.synchronizer),
-                        _ => (SyncScope::Priority, &settings.priority_synchronizer.0),
-                    };
-                    SynchronizerService::new(
-                        scope,
-                        config.clone(),
-                        dialer.clone(),
-                        store.clone(),
-                        ingest.clone(),
-                        nostr_keys.clone(),
-                        clock.clone(),
-                        &registry,
-                    )?
-                }
-            };
-            tracing::debug!(service = %name, "starting");
-            self.supervisor.start(service).await;
-            self.places.services.push(name);
-        }
-        Ok(())
+        let (sink, courier) = delivery(dialer.clone(), keys.keys().clone());
+        self.helpers.spawn(courier.run(self.helpers_stop.clone()));
+        Ok(Wiring {
+            settings,
+            store,
+            catalog,
+            dialer,
+            ingest,
+            sink,
+            keys: keys.keys().clone(),
+            clock,
+            registry,
+            board: self.board.clone(),
+            relay_url: Some(settings.relay.public_url.clone()).filter(|url| !url.is_empty()),
+        })
     }
 
     /// Runs the initializer, or waits until somebody else's has prepared the database.
@@ -352,26 +298,6 @@ impl Node {
         written.context("the archive's intake did not finish in time")?;
         closed.context("the database did not close in time")
     }
-}
-
-/// Joins an error with what to do about it.
-fn hinted<E>(hint: Option<&'static str>, error: E, flag: &str) -> anyhow::Error
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    let error = anyhow::Error::from(error);
-    match hint {
-        Some(hint) => error.context(format!("Hint: {hint} (flag {flag})")),
-        None => error,
-    }
-}
-
-/// Results name the relay where they can be found: ours, unless configured.
-fn with_relay_hint(mut config: DvmConfig, relay: Option<&str>) -> DvmConfig {
-    if let (true, Some(relay)) = (config.relay_url.is_empty(), relay) {
-        relay.clone_into(&mut config.relay_url);
-    }
-    config
 }
 
 impl Places {

@@ -99,7 +99,7 @@ async fn supervise(service: Arc<dyn Service>, board: HealthBoard, stop: Cancella
                 ended = run.join_next() => break ended,
                 changed = health.changed() => if changed.is_ok() {
                     let now = health.borrow_and_update().clone();
-                    note(name, &board, now);
+                    note(name, &board, &now);
                 } else {
                     break run.join_next().await;
                 },
@@ -147,10 +147,10 @@ async fn supervise(service: Arc<dyn Service>, board: HealthBoard, stop: Cancella
 }
 
 /// Writes a state on the board and tells the operator of changes that matter.
-fn note(service: &'static str, board: &HealthBoard, health: Health) {
+fn note(service: &'static str, board: &HealthBoard, health: &Health) {
     let before = board.set(service, health.clone());
-    match (&before, &health) {
-        (_, Health::Degraded(reason)) if before.as_ref() != Some(&health) => {
+    match (&before, health) {
+        (_, Health::Degraded(reason)) if before.as_ref() != Some(health) => {
             tracing::warn!(service, reason, "the service is degraded");
         }
         (Some(Health::Degraded(_)), Health::Ready) => {

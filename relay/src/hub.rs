@@ -100,7 +100,7 @@ impl Hub {
     }
 
     /// Hands stored events to whoever subscribes to them.
-    fn fan_out(&self, events: Vec<StoredEvent>) {
+    async fn fan_out(&self, events: Vec<StoredEvent>) {
         for stored in events {
             let timer = self.metrics.fanout_seconds.start_timer();
             match stored.event() {
@@ -117,9 +117,15 @@ impl Hub {
             }
             timer.observe_duration();
             // Only now: see the module's notes on correctness.
-            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.insert(stored.seq);
+            self.remember(stored.seq);
+            // Matching takes a while where there are many subscriptions: let sessions write.
+            tokio::task::yield_now().await;
         }
+    }
+
+    fn remember(&self, seq: i64) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.insert(seq);
     }
 
     /// Hands an event that is not stored (an ephemeral one) to whoever subscribes to it here.

@@ -1,6 +1,37 @@
 //! What the relay counts. Labels come from closed sets: never a URL, a key or a peer's text.
 
+use bigbrotr_core::message::ReplyPrefix;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+const LIMITS: [&str; 2] = ["total", "address"];
+
+const MESSAGE_TYPES: [&str; 9] = [
+    "event",
+    "req",
+    "close",
+    "auth",
+    "count",
+    "neg_open",
+    "neg_msg",
+    "neg_close",
+    "invalid",
+];
+
+const OUTCOMES: [&str; 4] = ["stored", "broadcast", "duplicate", "older"];
+
+/// The prefixes that this relay uses.
+const PREFIXES: [ReplyPrefix; 8] = [
+    ReplyPrefix::Pow,
+    ReplyPrefix::Blocked,
+    ReplyPrefix::RateLimited,
+    ReplyPrefix::Invalid,
+    ReplyPrefix::Restricted,
+    ReplyPrefix::Error,
+    ReplyPrefix::AuthRequired,
+    ReplyPrefix::Unsupported,
+];
+
+const SLOWNESS: [&str; 2] = ["subscription_closed", "disconnected"];
 
 /// The relay's metrics. A metric's help text is its documentation.
 #[derive(Debug, Clone)]
@@ -30,24 +61,24 @@ impl RelayMetrics {
             connections_refused: counters(
                 "bigbrotr_relay_connections_refused_total",
                 "Connections refused, by limit: total, address.",
-                "limit",
+                ("limit", &LIMITS),
             )?,
             subscriptions: IntGauge::new("bigbrotr_relay_subscriptions", "Subscriptions open.")?,
             messages: counters(
                 "bigbrotr_relay_messages_total",
                 "Messages received, by type: event, req, close, auth, count, neg_open, neg_msg, \
                  neg_close, invalid.",
-                "type",
+                ("type", &MESSAGE_TYPES),
             )?,
             events: counters(
                 "bigbrotr_relay_events_total",
                 "Events received and taken, by outcome: stored, broadcast, duplicate, older.",
-                "outcome",
+                ("outcome", &OUTCOMES),
             )?,
             refusals: counters(
                 "bigbrotr_relay_refusals_total",
                 "Messages refused, by the prefix of the answer.",
-                "prefix",
+                ("prefix", &PREFIXES.map(ReplyPrefix::as_str)),
             )?,
             query_seconds: histogram(
                 "bigbrotr_relay_query_seconds",
@@ -72,7 +103,7 @@ impl RelayMetrics {
             slow_clients: counters(
                 "bigbrotr_relay_slow_clients_total",
                 "What became of clients that do not keep up: subscription_closed, disconnected.",
-                "action",
+                ("action", &SLOWNESS),
             )?,
             expired: IntCounter::new(
                 "bigbrotr_relay_expired_events_total",
@@ -100,8 +131,17 @@ impl RelayMetrics {
     }
 }
 
-fn counters(name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
-    IntCounterVec::new(Opts::new(name, help), &[label])
+/// Counters by one label; those of all its values are there from the start, at zero.
+fn counters(
+    name: &str,
+    help: &str,
+    (label, values): (&str, &[&str]),
+) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    for value in values {
+        counters.get_metric_with_label_values(&[value])?;
+    }
+    Ok(counters)
 }
 
 fn histogram(name: &str, help: &str) -> prometheus::Result<Histogram> {

@@ -14,6 +14,7 @@
 //!   the relay has shown that it answers.
 //! - A second that fills a page is a gap, unless the relay is seen to give larger pages.
 
+mod dialogue;
 mod walk;
 
 #[cfg(test)]
@@ -23,91 +24,9 @@ mod tests;
 
 use bigbrotr_schema::store::Coverage;
 
+pub(super) use self::dialogue::{Answer, Question, Rules, ScanError};
 use self::walk::{Advance, Sizes, Stuck, Walk};
 use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, SMALLEST_CAP};
-
-/// What a scan may look at. Times are Unix seconds, inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rules {
-    /// The earliest `created_at`.
-    pub(super) since: i64,
-    /// The latest `created_at`; none is the open end, future-dated events included.
-    pub(super) until: Option<i64>,
-    /// How far below what is covered a scan begins, seconds.
-    pub(super) overlap: i64,
-    /// The most events of a page.
-    pub(super) page_limit: usize,
-}
-
-/// What to ask next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Question {
-    /// Earliest `created_at`.
-    pub(super) since: Option<i64>,
-    /// Latest `created_at`.
-    pub(super) until: Option<i64>,
-    /// The most events.
-    pub(super) limit: usize,
-    /// Whether to name kinds even where all are wanted: some relays answer nothing to filters
-    /// that name nothing.
-    pub(super) names_kinds: bool,
-}
-
-/// A page that ended with EOSE and is durable.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Answer {
-    /// `created_at` of the events that matched.
-    pub(super) times: Vec<i64>,
-    /// Messages of the page that were no good: of the wrong form, or too large.
-    pub(super) bad: usize,
-    /// Events that were not asked for: of another filter or subscription.
-    pub(super) foreign: usize,
-    /// Events of earlier pages that came after their end.
-    pub(super) late: usize,
-}
-
-impl Answer {
-    /// Counts what the relay took for matching events.
-    fn len(&self) -> usize {
-        self.times.len() + self.bad
-    }
-}
-
-/// Why a relay's complete pages prove nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ScanError {
-    /// The relay contradicts itself.
-    #[error("relay no longer gives the events of second {at} that it gave before")]
-    Inconsistent {
-        /// The second asked for again.
-        at: i64,
-    },
-    /// Events came, but none that were asked for.
-    #[error("relay answers with events that were not asked for")]
-    OnlyForeign,
-    /// Messages came, but none that can be taken.
-    #[error("relay answers with nothing but unusable events")]
-    OnlyUnusable,
-    /// An empty page was followed by its events.
-    #[error("relay sends events after the end of an empty page")]
-    LateEvents,
-    /// An empty answer that another question contradicts.
-    #[error("relay answers nothing unless the filter names kinds")]
-    NothingForBroad,
-}
-
-impl ScanError {
-    /// Names the error from a closed set.
-    pub(super) fn reason(self) -> &'static str {
-        match self {
-            Self::Inconsistent { .. } => "inconsistent",
-            Self::OnlyForeign => "only_foreign_events",
-            Self::OnlyUnusable => "only_unusable_events",
-            Self::LateEvents => "late_events",
-            Self::NothingForBroad => "nothing_for_broad_filters",
-        }
-    }
-}
 
 /// What is known about events above the first page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bigbrotr_crawler::synchronizer::SynchronizerConfig;
+use bigbrotr_schema::store::SyncScope;
 use bigbrotr_testkit::SimRelay;
 use bigbrotr_testkit::relay::faults::{Fault, Order, ReadFault};
 

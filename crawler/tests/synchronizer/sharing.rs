@@ -17,13 +17,13 @@ async fn two_services_share_relays_and_do_no_work_twice() {
     }
     let relays: Vec<&SimRelay> = relays.iter().collect();
     let world = World::of(&relays).await;
-    let once = SynchronizerConfig {
+    let config = SynchronizerConfig {
         concurrency: 2,
         interval: Duration::from_mins(5),
         ..config()
     };
     let started = now();
-    let (one, two) = (world.start(once.clone()), world.start(once));
+    let (one, two) = (world.start(config.clone()), world.start(config));
     for relay in &relays {
         world.covered(relay, started).await;
     }

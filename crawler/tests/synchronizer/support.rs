@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The longest wait for anything, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database with relays in it.
 pub(crate) struct World {
@@ -260,14 +260,13 @@ pub(crate) struct Mortal {
 impl Mortal {
     pub(crate) async fn start(world: &World, config: SynchronizerConfig) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let (url, guard) = (world.database.url(), runtime.enter());
-        let started = tokio::task::JoinHandle::from(runtime.handle().spawn(async move {
+        let url = world.database.url();
+        let started = runtime.handle().spawn(async move {
             let clock = Arc::new(SystemClock);
             let database = Arc::new(DatabaseConfig::default());
             let store = Store::connect(&url, database, clock).await.unwrap();
             Running::start(store, config)
-        }));
-        drop(guard);
+        });
         Self {
             _running: started.await.unwrap(),
             runtime: Some(runtime),

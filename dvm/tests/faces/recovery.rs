@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigbrotr_core::clock::ManualClock;
+use bigbrotr_core::event::Event;
 use bigbrotr_dvm::ask::JobRequest;
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::testing::test_store_with;
@@ -32,32 +33,44 @@ async fn a_request_from_while_the_service_was_down_is_answered_once() {
     assert_eq!(answers.len(), 2, "processing and result: {answers:?}");
 }
 
-#[tokio::test]
-async fn a_request_that_is_too_old_is_not_answered() {
+async fn timeless() -> (World, ManualClock) {
     let clock = ManualClock::new(1_800_000_000);
     let shared = Arc::new(clock.clone());
     let (store, database) = test_store_with(DatabaseConfig::default(), shared).await;
-    let world = World::on(store, database).await;
+    (World::on(store, database).await, clock)
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_old_is_not_answered() {
+    let (world, clock) = timeless().await;
     let old = world.send(&ask(0)).await;
     clock.advance(Duration::from_hours(2));
     let new = world.send(&ask(1)).await;
-    let registry = prometheus::Registry::new();
-    let (catalog, store) = (world.catalog.clone(), world.store.clone());
-    let (keys, clock) = (world.node.clone(), Arc::new(clock));
-    let service =
-        bigbrotr_dvm::DvmService::new(quick(), catalog, store, keys, clock, &registry).unwrap();
-    let dvm = Running::start(service).await;
+    let dvm = Running::start(world.dvm_by(quick(), Arc::new(clock))).await;
     world.answer(new).await;
     dvm.stop().await;
     assert!(world.answers(old).await.is_empty());
 }
 
 #[tokio::test]
+async fn old_jobs_are_forgotten_and_not_answered_again() {
+    let (world, clock) = timeless().await;
+    let old = world.send(&ask(0)).await;
+    for n in 1..3 {
+        let dvm = Running::start(world.dvm_by(quick(), Arc::new(clock.clone()))).await;
+        world.answer(world.send(&ask(n)).await).await;
+        dvm.stop().await;
+        let answer = world.store.get_job_result(&old).await.unwrap();
+        assert_eq!(answer.is_some(), n == 1, "start {n}");
+        clock.advance(Duration::from_hours(8 * 24));
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_was_cancelled_while_the_service_was_down_is_not_answered() {
     let world = World::new().await;
     let queued = ask(0).to_event_builder().unwrap();
-    let queued =
-        bigbrotr_core::event::Event::from(&queued.sign_with_keys(&world.customer).unwrap());
+    let queued = Event::from(&queued.sign_with_keys(&world.customer).unwrap());
     world.store.publish(&queued).await.unwrap();
     world.store.insert_job(&queued, None).await.unwrap();
     let unqueued = world.send(&ask(1)).await;
@@ -107,8 +120,7 @@ async fn two_machines_on_one_database_answer_each_job_once() {
 async fn a_job_of_a_worker_that_died_is_taken_over() {
     let world = World::new().await;
     let request = ask(0).to_event_builder().unwrap();
-    let request =
-        bigbrotr_core::event::Event::from(&request.sign_with_keys(&world.customer).unwrap());
+    let request = Event::from(&request.sign_with_keys(&world.customer).unwrap());
     world.store.publish(&request).await.unwrap();
     world.store.insert_job(&request, None).await.unwrap();
     assert_eq!(world.store.claim_jobs(1, 2).await.unwrap().len(), 1);

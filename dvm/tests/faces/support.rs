@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigbrotr_core::clock::SystemClock;
+use bigbrotr_core::clock::{SharedClock, SystemClock};
 use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::health::HealthBoard;
@@ -43,18 +43,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let t = std::time::Instant::now();
         let (store, database) = test_store().await;
-        let a = t.elapsed();
         fill(&store).await;
-        let b = t.elapsed();
-        let x = Self::on(store, database).await;
-        eprintln!(
-            "ZZ {:?} {a:?} {b:?} {:?}",
-            std::thread::current().name(),
-            t.elapsed()
-        );
-        x
+        Self::on(store, database).await
     }
 
     pub(crate) async fn on(store: Store, database: TestDatabase) -> Self {
@@ -69,17 +60,13 @@ impl World {
 
     /// Makes a data vending machine of this node.
     pub(crate) fn dvm(&self, config: DvmConfig) -> Arc<DvmService> {
+        self.dvm_by(config, Arc::new(SystemClock))
+    }
+
+    /// Makes one that goes by this clock.
+    pub(crate) fn dvm_by(&self, config: DvmConfig, clock: SharedClock) -> Arc<DvmService> {
         let (catalog, store, keys) = (self.catalog.clone(), self.store.clone(), self.node.clone());
-        let registry = Registry::new();
-        DvmService::new(
-            config,
-            catalog,
-            store,
-            keys,
-            Arc::new(SystemClock),
-            &registry,
-        )
-        .unwrap()
+        DvmService::new(config, catalog, store, keys, clock, &Registry::new()).unwrap()
     }
 
     /// Starts a data vending machine of this node.

@@ -8,6 +8,7 @@ use bigbrotr_core::clock::{Clock, SystemClock};
 use bigbrotr_core::relay_url::RelayUrl;
 use bigbrotr_crawler::dial::Dialer;
 use bigbrotr_crawler::monitor::{CheckResult, OpenFinding, Probe, check_relay, relay_report};
+use bigbrotr_schema::store::Document;
 use nostr::Keys;
 use serde_json::json;
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(options: &Options, args: &CheckArgs) -> anyhow::Result<E
                 "rtt_open_ms": snapshot.rtt_open_ms,
                 "rtt_read_ms": snapshot.rtt_read_ms,
                 "rtt_write_ms": snapshot.rtt_write_ms,
-                "nip11": document(snapshot.nip11.as_ref().map(|d| d.as_str()))?,
+                "nip11": document(snapshot.nip11.as_ref().map(Document::as_str))?,
                 "nip66": document(Some(snapshot.nip66.as_str()))?,
             })
         );

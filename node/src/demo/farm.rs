@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
+use bigbrotr_core::clock::{Clock, SystemClock};
 use bigbrotr_core::event::EventId;
 use bigbrotr_testkit::population::Generator;
 use bigbrotr_testkit::relay::faults::{ConnectionFault, Fault, Order, ReadFault};
@@ -141,7 +142,6 @@ impl Farm {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
             }
-            use bigbrotr_core::clock::{Clock, SystemClock};
             let mut generator = self
                 .live
                 .lock()

@@ -73,19 +73,15 @@ impl Node {
         });
         let (deadline, mut summary) = (Instant::now() + PATIENCE, String::new());
         while !summary.contains("\n  key ") {
-            match received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    summary.push_str(&line);
-                    summary.push('\n');
-                }
-                Err(_) => {
-                    drop(child.kill());
-                    drop(child.wait());
-                    panic!(
-                        "the node did not start: {summary}{}",
-                        errors.join().unwrap()
-                    );
-                }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Ok(line) = received.recv_timeout(left) {
+                summary.push_str(&line);
+                summary.push('\n');
+            } else {
+                drop(child.kill());
+                drop(child.wait());
+                let errors = errors.join().unwrap();
+                panic!("the node did not start: {summary}{errors}");
             }
         }
         let find = |name: &str| {

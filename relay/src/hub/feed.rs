@@ -47,7 +47,7 @@ async fn listen(shared: &Shared, context: &ServiceContext) {
     loop {
         match next(&mut feed, pause.failed()).await {
             Ok(events) => {
-                shared.hub.fan_out(events);
+                shared.hub.fan_out(events).await;
                 pause.over(context);
             }
             Err(error) => {

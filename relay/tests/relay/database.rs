@@ -11,7 +11,7 @@ use bigbrotr_schema::testing::test_store;
 use bigbrotr_testkit::TcpProxy;
 use bigbrotr_testkit::client::End;
 
-use crate::helper::{Sent, filter, next, note, now, publish, relay_on};
+use crate::helper::{Sent, filter, launch, next, note, now, publish};
 
 /// A relay's database behind a proxy.
 async fn store_behind_proxy() -> (Store, TestDatabase, TcpProxy) {

@@ -112,6 +112,39 @@ async fn between_stored_and_live_nothing_is_lost_or_doubled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_stored_events_are_sent_follows_eose() {
+    const STORED: i64 = 300;
+    let relay = relay().await;
+    let content = "x".repeat(60_000);
+    let oldest = now() - 1_000;
+    for n in 0..STORED {
+        let event = note(oldest + n, &content);
+        relay.store.publish(&event).await.unwrap();
+    }
+    let mut client = relay.client().await;
+    client.req("a", &[filter("{}")]).await.unwrap();
+    // More than the sockets and the queue hold: the relay waits for the client, in the middle of
+    // the stored events and past where new ones would be among them.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let live: Vec<_> = (0..5).map(|n| note(now(), &n.to_string())).collect();
+    for event in &live {
+        relay.store.publish(event).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..STORED {
+        let Sent::Event(event) = next(&mut client, "a").await else {
+            panic!("the stored events are not complete");
+        };
+        assert_eq!(event.content, content);
+    }
+    assert_eq!(next(&mut client, "a").await, Sent::Eose);
+    for event in live {
+        assert_eq!(next(&mut client, "a").await, Sent::Event(event));
+    }
+    assert!(client.is_silent_for(Duration::from_millis(200)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_published_while_the_listener_was_cut_off_comes_once() {
     let (_, database) = test_store().await;
     let target = ([127, 0, 0, 1], database.port()).into();

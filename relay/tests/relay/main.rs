@@ -1,4 +1,13 @@
 //! The relay over real sockets, on a real Postgres.
+//!
+//! Each test has several threads: dropping its database waits for connections that the relay may
+//! be opening at that moment, and must not keep them from going on.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test needs and does not get fails it"
+)]
 
 mod auth;
 mod connections;

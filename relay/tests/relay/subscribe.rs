@@ -208,10 +208,16 @@ async fn what_is_too_much_is_closed_with_the_reason() {
     assert!(message.starts_with("invalid: filter field"), "{message}");
 
     for sub_id in ["1", "2", "2"] {
-        let collected = client.req_until_eose(sub_id, &[any.clone()]).await.unwrap();
+        let collected = client
+            .req_until_eose(sub_id, std::slice::from_ref(&any))
+            .await
+            .unwrap();
         assert_eq!(collected.end, End::Eose);
     }
-    let third = client.req_until_eose("3", &[any.clone()]).await.unwrap();
+    let third = client
+        .req_until_eose("3", std::slice::from_ref(&any))
+        .await
+        .unwrap();
     assert!(matches!(third.end, End::Closed(reason) if reason.starts_with("rate-limited: ")));
     client.close_sub("1").await.unwrap();
     assert_eq!(

@@ -265,7 +265,7 @@ fn relays() -> impl Strategy<Value = ModelRelay> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     /// Whatever a relay has and however it cuts, whenever turns break off: in the end all is
     /// archived or named as a gap, and no claim on the way is false.
