@@ -98,7 +98,11 @@ impl<'a> Turn<'a> {
     pub(super) async fn run(&mut self) -> TurnEnd {
         match self.work().await {
             Ok(end) => end,
-            Err(TurnError::Store(StoreError::Stopped)) => TurnEnd::Stopped,
+            Err(TurnError::Store(StoreError::Stopped))
+                if self.shared.context.stop.is_cancelled() =>
+            {
+                TurnEnd::Stopped
+            }
             Err(error) => TurnEnd::Failed(error),
         }
     }

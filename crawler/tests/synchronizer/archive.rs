@@ -10,7 +10,7 @@ use bigbrotr_testkit::{Population, PopulationConfig, SimRelay, SimRelayConfig};
 
 use super::support::{World, config, keys, note, notes, now, relay, relay_with, until};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_archive_is_the_union_of_what_relays_hold() {
     let population = Population::generate(&PopulationConfig::new(1, 1_500, now() - 30));
     let mut relays = Vec::new();
@@ -31,7 +31,7 @@ async fn the_archive_is_the_union_of_what_relays_hold() {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caught_up_service_says_so_and_takes_up_what_comes_later() {
     let relay = relay(notes(2, 30, 10)).await;
     let world = World::of(&[&relay]).await;
@@ -49,7 +49,7 @@ async fn a_caught_up_service_says_so_and_takes_up_what_comes_later() {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ends_of_time_are_archived() {
     let mut events = notes(3, 30, 10);
     let times = [
@@ -71,7 +71,7 @@ async fn the_ends_of_time_are_archived() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_is_wanted_is_archived() {
     let mut events = notes(4, 40, 10);
     let reaction = bigbrotr_testkit::EventMaker::new(now() - 100).kind(7);
@@ -91,7 +91,7 @@ async fn only_what_is_wanted_is_archived() {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_demands_authentication_gets_ours() {
     let relay = SimRelay::start(SimRelayConfig {
         auth: AuthPolicy::Reads,
@@ -108,7 +108,7 @@ async fn a_relay_that_demands_authentication_gets_ours() {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_relay_is_caught_up_while_events_arrive() {
     let relay = relay_with::<Fault>(notes(6, 300, 3), []).await;
     let world = World::of(&[&relay]).await;

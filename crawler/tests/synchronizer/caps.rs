@@ -9,7 +9,7 @@ fn cap(events: usize, order: Order) -> ReadFault {
     ReadFault::Cap { events, order }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_caps_hide_nothing() {
     for order in [Order::NewestFirst, Order::OldestFirst] {
         for events in [10, 50] {
@@ -28,7 +28,7 @@ async fn silent_caps_hide_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_that_keeps_the_newest_costs_no_extra_pages() {
     let relay = relay_with(notes(13, 1_000, 60), [cap(100, Order::NewestFirst)]).await;
     let world = World::of(&[&relay]).await;
@@ -43,7 +43,7 @@ async fn a_cap_that_keeps_the_newest_costs_no_extra_pages() {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_with_more_events_than_the_cap_is_named_and_the_rest_archived() {
     for order in [Order::NewestFirst, Order::OldestFirst] {
         let mut events = notes(14, 60, 5);
@@ -63,7 +63,7 @@ async fn a_second_with_more_events_than_the_cap_is_named_and_the_rest_archived()
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowded_second_that_the_relay_gives_whole_is_no_gap() {
     let mut events = notes(16, 30, 5);
     let crowded = events[10].created_at;

@@ -56,10 +56,18 @@ async fn is_survived_in_mid_scan(fault: impl Into<Fault>) {
 
 macro_rules! never_believed {
     ($($name:ident: $fault:expr;)+) => {$(
-        #[tokio::test]
-        async fn $name() {
-            let (believed, survived) = (is_never_believed($fault), is_survived_in_mid_scan($fault));
-            tokio::join!(Box::pin(believed), Box::pin(survived));
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn is_never_believed() {
+                super::is_never_believed($fault).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn is_survived_in_mid_scan() {
+                super::is_survived_in_mid_scan($fault).await;
+            }
         }
     )+};
 }
@@ -87,12 +95,12 @@ never_believed! {
     a_web_page: ConnectionFault::Html;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_ignores_filters_is_never_believed() {
     is_never_believed(ReadFault::IgnoreFilter).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_stream_is_never_believed() {
     is_never_believed_though_more_is_archived(ReadFault::Endless).await;
 }
@@ -115,7 +123,7 @@ async fn is_never_believed_though_more_is_archived(fault: ReadFault) {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rubbish_and_repetitions_are_put_up_with() {
     let unreadable = InvalidEvents::new(keys(), now());
     for fault in [
@@ -140,7 +148,7 @@ async fn rubbish_and_repetitions_are_put_up_with() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_event_does_not_block_a_relay_for_ever() {
     let relay = relay_with(
         notes(25, 60, 20),

@@ -10,7 +10,7 @@ use bigbrotr_testkit::relay::faults::{Fault, Order, ReadFault};
 
 use super::support::{Running, World, config, notes, now, relay_with, until};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_database_is_waited_for_and_loses_nothing() {
     let faults = [
         Fault::from(ReadFault::Cap {
@@ -56,7 +56,7 @@ async fn an_outage_of_the_database_is_waited_for_and_loses_nothing() {
     running.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_during_an_outage_does_not_hang() {
     let relay = relay_with(
         notes(52, 600, 60),

@@ -36,7 +36,7 @@ async fn half_way(relay: &SimRelay) {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_scan_goes_on_where_it_was() {
     for order in [Order::NewestFirst, Order::OldestFirst] {
         let relay = slow(order).await;
@@ -65,7 +65,7 @@ async fn a_stopped_scan_goes_on_where_it_was() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_scan_costs_a_page_or_two() {
     for order in [Order::NewestFirst, Order::OldestFirst] {
         let relay = slow(order).await;
@@ -85,7 +85,7 @@ async fn a_killed_scan_costs_a_page_or_two() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_that_takes_long_makes_room_for_others() {
     let relay = slow(Order::NewestFirst).await;
     let other = relay_with::<Fault>(notes(32, 20, 20), []).await;

@@ -7,7 +7,7 @@ use bigbrotr_testkit::{Population, PopulationConfig, SimRelay, SimRelayConfig};
 
 use super::support::{World, config, now};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_services_share_relays_and_do_no_work_twice() {
     let population = Population::generate(&PopulationConfig::new(41, 1_000, now() - 30));
     let mut relays = Vec::new();

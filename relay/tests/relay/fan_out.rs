@@ -236,10 +236,11 @@ async fn a_slow_reader_loses_its_subscription_and_disturbs_nobody() {
 async fn a_client_that_reads_nothing_at_all_is_disconnected() {
     let relay = relay_with(|config| config.write_timeout = Duration::from_secs(1)).await;
     let content = "x".repeat(100_000);
+    let newest = now();
     for n in 0..300 {
         relay
             .store
-            .publish(&note(now() - n, &content))
+            .publish(&note(newest - n, &content))
             .await
             .unwrap();
     }

@@ -87,8 +87,9 @@ async fn limits_are_the_ones_announced() {
         config.limits.default_limit = 3;
     })
     .await;
+    let newest = now();
     for n in 0..8 {
-        relay.store.publish(&note(now() - n, "x")).await.unwrap();
+        relay.store.publish(&note(newest - n, "x")).await.unwrap();
     }
     let mut client = relay.client().await;
     for (json, count) in [("{}", 3), (r#"{"limit":4}"#, 4), (r#"{"limit":100}"#, 5)] {
