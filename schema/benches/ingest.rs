@@ -161,9 +161,9 @@ async fn copy(url: &str, events: &[Event]) -> Duration {
                 .replace('\t', "\\t")
                 .replace('\n', "\\n")
         };
-        write!(
+        writeln!(
             rows,
-            "{n}\t{}\t{}\t\\\\x{}\t\\\\x{}\t\\\\x{}\t{}\t{}\n",
+            "{n}\t{}\t{}\t\\\\x{}\t\\\\x{}\t\\\\x{}\t{}\t{}",
             event.created_at,
             event.kind,
             event.id,

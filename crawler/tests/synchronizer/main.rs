@@ -15,3 +15,4 @@ mod outage;
 mod resume;
 mod sharing;
 mod support;
+mod zz_tmp;
