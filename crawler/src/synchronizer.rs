@@ -15,9 +15,10 @@ mod metrics;
 mod scan;
 mod turn;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bigbrotr_core::clock::SharedClock;
@@ -25,7 +26,7 @@ use bigbrotr_core::network::Network;
 use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::ingest::Ingest;
-use bigbrotr_schema::store::{Store, SyncScope, SyncTask};
+use bigbrotr_schema::store::{RelayId, Store, SyncScope, SyncTask};
 use nostr::Keys;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -66,6 +67,9 @@ struct Shared {
     clock: SharedClock,
     metrics: Arc<Metrics>,
     context: ServiceContext,
+    /// The relays being worked on. After a long outage their leases have run out, and this
+    /// process must not take them a second time.
+    active: Mutex<HashSet<RelayId>>,
 }
 
 impl SynchronizerService {
@@ -114,6 +118,7 @@ impl SynchronizerService {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             context,
+            active: Mutex::default(),
         })
     }
 }
@@ -150,8 +155,10 @@ impl Shared {
             let leased = self.lease(&networks, most as u32).await;
             let is_all = leased.len() < most;
             for (task, permit) in leased.into_iter().zip(held.drain(..)) {
-                let turn = self.clone().take_turn(task, permit);
-                self.context.tasks.spawn(turn);
+                if let Some(active) = Active::begin(&self, task.relay.id) {
+                    let turn = self.clone().take_turn(task, active, permit);
+                    self.context.tasks.spawn(turn);
+                }
             }
             drop(held);
             if is_all && !self.context.sleep(limits::SYNC_POLL).await {
@@ -188,8 +195,12 @@ impl Shared {
         }
     }
 
-    async fn take_turn(self: Arc<Self>, task: SyncTask, permit: OwnedSemaphorePermit) {
-        let active = Active::new(&self.metrics);
+    async fn take_turn(
+        self: Arc<Self>,
+        task: SyncTask,
+        active: Active,
+        permit: OwnedSemaphorePermit,
+    ) {
         let started = tokio::time::Instant::now();
         let mut turn = Turn::new(&self, &task);
         let end = Box::pin(turn.run()).await;
@@ -210,9 +221,11 @@ impl Shared {
         );
         let is_caught_up = matches!(end, TurnEnd::CaughtUp);
         self.metrics.turn(task.relay.id, end.as_str(), is_caught_up);
+        // From here on the relay may be taken again, as soon as the lease has ended.
+        drop(active);
         self.give_back(&task, &end, failures, error.as_deref())
             .await;
-        drop((active, permit));
+        drop(permit);
     }
 
     /// Ends the lease and says when the relay is due again.
@@ -293,23 +306,38 @@ impl Shared {
         Ok(None)
     }
 
+    fn active(&self) -> MutexGuard<'_, HashSet<RelayId>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lease_seconds(&self) -> i64 {
         self.config.lease.max(Duration::from_secs(1)).as_secs() as i64
     }
 }
 
-/// Counts a turn as active for as long as it lives.
-struct Active<'a>(&'a Metrics);
+/// Marks a relay as being worked on for as long as it lives.
+struct Active {
+    shared: Arc<Shared>,
+    relay: RelayId,
+}
 
-impl<'a> Active<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
-        metrics.active.inc();
-        Self(metrics)
+impl Active {
+    /// Marks a relay; `None` when it is marked already.
+    fn begin(shared: &Arc<Shared>, relay: RelayId) -> Option<Self> {
+        let is_new = shared.active().insert(relay);
+        is_new.then(|| {
+            shared.metrics.active.inc();
+            Self {
+                shared: shared.clone(),
+                relay,
+            }
+        })
     }
 }
 
-impl Drop for Active<'_> {
+impl Drop for Active {
     fn drop(&mut self) {
-        self.0.active.dec();
+        self.shared.metrics.active.dec();
+        self.shared.active().remove(&self.relay);
     }
 }
