@@ -15,4 +15,3 @@ mod outage;
 mod resume;
 mod sharing;
 mod support;
-mod zz_tmp;

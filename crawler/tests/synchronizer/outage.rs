@@ -86,3 +86,41 @@ async fn a_stop_during_an_outage_does_not_hang() {
     world.assert_holds(&[&relay]).await;
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_longer_than_the_lease_does_not_double_the_work() {
+    let faults = [
+        Fault::from(ReadFault::Cap {
+            events: 20,
+            order: Order::NewestFirst,
+        }),
+        Fault::from(ReadFault::Latency(Duration::from_millis(50))),
+    ];
+    let relay = relay_with(notes(53, 1_000, 60), faults).await;
+    let world = World::of(&[&relay]).await;
+    let port = world.database.port();
+    let proxy = TcpProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let proxy = proxy.await.unwrap();
+    let store = world.connect(proxy.address().port()).await;
+    let running = Running::start(
+        store,
+        SynchronizerConfig {
+            lease: Duration::from_secs(2),
+            interval: Duration::from_mins(5),
+            request_timeout: Duration::from_secs(5),
+            ..config()
+        },
+    );
+    until("the scan is under way", async || {
+        relay.stats().events_sent >= 200
+    })
+    .await;
+    proxy.cut();
+    proxy.stall();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    proxy.restore();
+    world.covered(&relay, now() - 60).await;
+    world.assert_holds(&[&relay]).await;
+    assert_eq!(relay.stats().sessions, 1);
+    running.stop().await;
+}
