@@ -70,10 +70,11 @@ fn is_retryable(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            // Classes: 08 connection, 40 transaction rollback, 53 resources, 57P shutdown;
-            // 55P03 is a lock that was not to be had.
+            // Classes: 08 connection, 40 transaction rollback, 53 resources, 57 intervention (a
+            // shutdown, a greeting or statement that took too long); 55P03 is a lock that was not
+            // to be had.
             Some(code) => {
-                ["08", "40", "53", "57P"]
+                ["08", "40", "53", "57"]
                     .iter()
                     .any(|class| code.starts_with(class))
                     || code == "55P03"

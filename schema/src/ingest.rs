@@ -77,11 +77,7 @@ impl Ingest {
             memory: memory.clone(),
             checked: to_writer,
         };
-        let writer = Writer {
-            store: store.clone(),
-            metrics,
-            memory,
-        };
+        let writer = Writer::new(store.clone(), metrics, memory);
         tasks.spawn(checker.run(submissions, stop.clone()));
         tasks.spawn(writer.run(batches, stop));
         Self { queue, store }

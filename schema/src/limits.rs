@@ -14,6 +14,10 @@ pub const INGEST_BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// round trips.
 pub const COPY_FROM_EVENTS: usize = 32;
 
+/// Batches that may have been checked before one ahead of them was written: one in the writer's
+/// queue, one on its way there, and one in the checker's hands.
+pub const CHECKED_AHEAD: u32 = 3;
+
 /// How many submissions may wait for the writer: beyond that, sockets wait.
 pub const INGEST_QUEUE: usize = 64;
 

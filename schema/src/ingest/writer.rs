@@ -1,5 +1,6 @@
 //! The second half of the intake: the one task that writes the archive.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bigbrotr_core::event::{Event, EventId};
@@ -11,23 +12,70 @@ use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
 use crate::error::StoreError;
+use crate::limits::CHECKED_AHEAD;
 use crate::store::{ArchivedEvents, Store};
 
 /// Writes checked batches, one transaction each, in their order.
 pub(super) struct Writer {
-    pub(super) store: Store,
-    pub(super) metrics: Arc<IngestMetrics>,
-    pub(super) memory: Memory,
+    store: Store,
+    metrics: Arc<IngestMetrics>,
+    memory: Memory,
+    lost: Lost,
+}
+
+/// Events of batches that could not be written. Batches that were checked before it was known
+/// take them for archived: those fail too, or a cursor would pass what is not there.
+#[derive(Default)]
+struct Lost {
+    ids: HashSet<EventId>,
+    batches_left: u32,
+}
+
+impl Lost {
+    /// Notes the events of a batch that failed.
+    fn add(&mut self, ids: impl IntoIterator<Item = EventId>) {
+        self.ids.extend(ids);
+        self.batches_left = CHECKED_AHEAD;
+    }
+
+    /// Says whether the batch counts on an event that was lost.
+    fn concerns(&mut self, batch: &Batch) -> bool {
+        if self.batches_left == 0 {
+            self.ids.clear();
+            return false;
+        }
+        self.batches_left -= 1;
+        let counted_on = |standing: &Standing| matches!(standing, Standing::Known(None));
+        batch
+            .events
+            .iter()
+            .zip(&batch.standings)
+            .any(|(event, standing)| counted_on(standing) && self.ids.contains(&event.id))
+    }
 }
 
 impl Writer {
+    pub(super) fn new(store: Store, metrics: Arc<IngestMetrics>, memory: Memory) -> Self {
+        Self {
+            store,
+            metrics,
+            memory,
+            lost: Lost::default(),
+        }
+    }
+
     /// Writes until the checker has ended and everything it gave is written, or, when the
     /// database is away, until `stop` is cancelled.
-    pub(super) async fn run(self, mut checked: mpsc::Receiver<Batch>, stop: CancellationToken) {
+    pub(super) async fn run(mut self, mut checked: mpsc::Receiver<Batch>, stop: CancellationToken) {
         while let Some(mut batch) = checked.recv().await {
             let timer = self.metrics.batch_seconds.start_timer();
             let fresh = batch.fresh();
             let begun: Vec<EventId> = fresh.iter().map(|&n| batch.events[n].id).collect();
+            if self.lost.concerns(&batch) {
+                self.memory.end(begun.iter().copied(), std::iter::empty());
+                self.lost.add(begun);
+                continue;
+            }
             let outcome = self.insert(&mut batch, fresh, &stop).await;
             timer.observe_duration();
             match outcome {
@@ -39,7 +87,8 @@ impl Writer {
                 }
                 // Dropping the batch tells the submitters that nothing of it is durable.
                 Err(error) => {
-                    self.memory.end(begun.into_iter(), std::iter::empty());
+                    self.memory.end(begun.iter().copied(), std::iter::empty());
+                    self.lost.add(begun);
                     if !matches!(error, StoreError::Stopped) {
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
@@ -120,5 +169,51 @@ impl Writer {
             }
         }
         Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bigbrotr_testkit::population::{EventMaker, author_keys};
+    use tokio::sync::oneshot;
+
+    use super::super::Submission;
+    use super::*;
+
+    #[test]
+    fn a_batch_that_counts_on_a_lost_event_fails_too() {
+        let event = EventMaker::new(1).content("x").sign(&author_keys(1, 1));
+        let id = bigbrotr_core::event::EventId(event.id.0);
+        let batch = |standing| {
+            let text = EventMaker::new(1)
+                .content("x")
+                .sign(&author_keys(1, 1))
+                .to_json();
+            let events = vec![Event::from_json(&text).unwrap()];
+            let (answer, _) = oneshot::channel();
+            let mut batch = Batch::new(vec![Submission {
+                events,
+                relay: None,
+                seen_at: 0,
+                answer,
+            }]);
+            batch.standings = vec![standing];
+            batch
+        };
+        let mut lost = Lost::default();
+        assert!(!lost.concerns(&batch(Standing::Known(None))));
+        lost.add([id]);
+        assert!(lost.concerns(&batch(Standing::Known(None))));
+        assert!(
+            !lost.concerns(&batch(Standing::New)),
+            "checked after the loss"
+        );
+        for _ in 0..CHECKED_AHEAD {
+            lost.concerns(&batch(Standing::Known(Some(1))));
+        }
+        assert!(
+            !lost.concerns(&batch(Standing::Known(None))),
+            "forgotten in the end"
+        );
     }
 }
