@@ -136,4 +136,4 @@ pub const SYNC_DATABASE_RETRY: (Duration, Duration) =
 
 /// The turns in a row that a page with invalid events may fail. A relay may get well; one that
 /// keeps a forged event must not block everything older for ever.
-pub const MAX_INVALID_TURNS: u32 = 8;
+pub const MAX_INVALID_TURNS: u32 = 2;

@@ -11,7 +11,8 @@ select o.url, o.network, o.status, o.discovered_at, o.checked_at,
     s.events, s.pubkeys, s.kinds, s.first_at, s.last_at,
     (select json_build_object('from', c.covered_from, 'to', c.covered_to, 'scan_at', c.scan_at,
         'new_events', c.new_events, 'known_events', c.known_events,
-        'refused_events', c.refused_events, 'received_bytes', c.received_bytes, 'gaps', c.gaps)
+        'refused_events', c.refused_events, 'received_bytes', c.received_bytes, 'gaps', c.gaps,
+        'last_error', c.last_error)
      from relay_coverage c where c.relay = o.url) as coverage,
     m.nip11, m.nip66
 from relays_overview o

@@ -74,7 +74,7 @@ left join lateral (
 -- How far the archive of each relay reaches, and what it cannot give.
 create view relay_coverage as
 select r.url as relay, s.covered_from, s.covered_to, s.scan_top, s.scan_at,
-    s.new_events, s.known_events, s.refused_events, s.received_bytes,
+    s.new_events, s.known_events, s.refused_events, s.received_bytes, s.last_error,
     (select count(*) from sync_gaps g where g.relay_id = r.id) as gaps
 from relays r join sync_state s on s.relay_id = r.id;
 

@@ -271,6 +271,9 @@ impl Scan {
     fn after_down(&self, walk: &Walk, top: Top) -> Phase {
         match top {
             Top::Proven => Phase::Done,
+            // Only what is dated up to the goal is claimed, and an event beyond it came. Asking on
+            // from there would ask for times that many relays do not understand.
+            Top::Open { newest, .. } if newest >= self.goal => Phase::Done,
             Top::Unseen => Phase::Confirm {
                 until: self.ceiling,
             },

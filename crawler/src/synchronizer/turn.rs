@@ -152,7 +152,8 @@ impl<'a> Turn<'a> {
         let kinds = kinds.or(question.names_kinds.then_some(USUAL_KINDS.as_slice()));
         Filter {
             kinds: kinds.map(|kinds| kinds.iter().copied().collect::<BTreeSet<u16>>()),
-            since: question.since,
+            // Never left out: some relays answer nothing to a filter without any condition.
+            since: question.since.or(Some(0)),
             until: question.until,
             limit: Some(question.limit),
             ..Filter::default()
@@ -179,7 +180,11 @@ impl<'a> Turn<'a> {
         let mut outcome = match TurnError::of_page(page.end) {
             Some(_) if is_too_large && self.scan.shrink() => Ok(Vec::new()),
             Some(error) => Err(error),
-            None => self.conclude(&answer, suspicious, ingested.refused),
+            None => {
+                let excused = ingested.refused > 0 && self.is_excused(suspicious).await?;
+                let refused = if excused { 0 } else { ingested.refused };
+                self.conclude(&answer, suspicious, refused)
+            }
         };
         if let Ok(gaps) = &mut outcome {
             for gap in gaps {
@@ -195,6 +200,20 @@ impl<'a> Turn<'a> {
         }
         self.record(progress).await?;
         outcome.map(drop)
+    }
+
+    /// Says whether it is on record that this stretch has events that are not true: then they
+    /// are no news, and no reason to fail again.
+    async fn is_excused(&self, stretch: Option<Stretch>) -> Result<bool, TurnError> {
+        let Some(Stretch { since, until }) = stretch else {
+            return Ok(false);
+        };
+        let relay = self.task.relay.id;
+        let recorded = self
+            .shared
+            .durably(|| self.shared.store.has_gap(relay, since, until))
+            .await?;
+        Ok(recorded)
     }
 
     fn conclude(

@@ -201,7 +201,7 @@ impl Store {
         .bind(relay.0)
         .bind(due_at)
         .bind(i32::try_from(failures).unwrap_or(i32::MAX))
-        .bind(error)
+        .bind(error.map(storable))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -221,6 +221,24 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Says whether a gap is recorded that touches this stretch (Unix seconds, inclusive).
+    pub async fn has_gap(
+        &self,
+        relay: RelayId,
+        since: i64,
+        until: i64,
+    ) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select exists (select from sync_gaps
+                where relay_id = $1 and since <= $3 and until >= $2)",
+        )
+        .bind(relay.0)
+        .bind(since)
+        .bind(until)
+        .fetch_one(&self.pool)
+        .await?)
     }
 
     /// Returns how far a relay has been archived.
@@ -258,4 +276,21 @@ impl Store {
         .fetch_one(&self.pool)
         .await?)
     }
+}
+
+/// The longest error that is kept: characters.
+const MAX_ERROR_CHARS: usize = 500;
+
+/// Brings a text that may quote a relay into a form that the database takes.
+fn storable(text: &str) -> String {
+    text.chars()
+        .take(MAX_ERROR_CHARS)
+        .map(|c| {
+            if c == '\0' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
