@@ -28,6 +28,9 @@ pub(super) use self::dialogue::{Answer, Question, Rules, ScanError};
 use self::walk::{Advance, Sizes, Stuck, Walk};
 use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, SMALLEST_CAP};
 
+/// Unix seconds beyond 32 bits with a sign, in 2038: relays refuse such bounds, or answer nothing.
+const FAR_FUTURE: i64 = 1 << 31;
+
 /// What is known about events above the first page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Top {
@@ -271,9 +274,9 @@ impl Scan {
     fn after_down(&self, walk: &Walk, top: Top) -> Phase {
         match top {
             Top::Proven => Phase::Done,
-            // Only what is dated up to the goal is claimed, and an event beyond it came. Asking on
-            // from there would ask for times that many relays do not understand.
-            Top::Open { newest, .. } if newest >= self.goal => Phase::Done,
+            // Only what is dated up to the goal is claimed, and an event far beyond it came. Asking
+            // on from there would ask for times that many relays do not understand.
+            Top::Open { newest, .. } if newest >= self.goal.max(FAR_FUTURE) => Phase::Done,
             Top::Unseen => Phase::Confirm {
                 until: self.ceiling,
             },
