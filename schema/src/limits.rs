@@ -18,6 +18,9 @@ pub const COPY_FROM_EVENTS: usize = 32;
 /// queue, one on its way there, and one in the checker's hands.
 pub const CHECKED_AHEAD: u32 = 3;
 
+/// How long a statement of the intake may go on once the node stops.
+pub const INGEST_STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// How many submissions may wait for the writer: beyond that, sockets wait.
 pub const INGEST_QUEUE: usize = 64;
 

@@ -133,7 +133,7 @@ impl Checker {
         if !unknown.is_empty() {
             let mut retry = Retry::new(&self.metrics, stop);
             let archived = loop {
-                match self.store.archived_nums(&unknown).await {
+                match retry.bounded(self.store.archived_nums(&unknown)).await {
                     Ok(archived) => break archived,
                     Err(error) => retry.pause(error).await?,
                 }

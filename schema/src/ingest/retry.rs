@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::IngestMetrics;
 use crate::error::StoreError;
-use crate::limits::{RETRY_BASE, RETRY_MAX};
+use crate::limits::{INGEST_STOP_GRACE, RETRY_BASE, RETRY_MAX};
 
 /// The pauses between the tries of one operation.
 pub(super) struct Retry<'a> {
@@ -21,6 +21,25 @@ impl<'a> Retry<'a> {
             metrics,
             stop,
             delay: RETRY_BASE,
+        }
+    }
+
+    /// Runs an operation; once the node stops it has a moment left. A server that is there but
+    /// does not answer must not keep the node from stopping.
+    ///
+    /// # Errors
+    /// Those of the operation; [`StoreError::Stopped`] when the moment is over.
+    pub(super) async fn bounded<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let stopped = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(INGEST_STOP_GRACE).await;
+        };
+        tokio::select! {
+            outcome = operation => outcome,
+            () = stopped => Err(StoreError::Stopped),
         }
     }
 

@@ -132,7 +132,10 @@ impl Writer {
             };
             let mut retry = Retry::new(&self.metrics, stop);
             let error = loop {
-                let failure = match self.store.insert_events(&events, &sightings).await {
+                let failure = match retry
+                    .bounded(self.store.insert_events(&events, &sightings))
+                    .await
+                {
                     Ok(written) => {
                         total.new_events += written.new_events;
                         total.new_associations += written.new_associations;
