@@ -8,6 +8,7 @@ pub mod address;
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod error_chain;
 pub mod event;
 pub mod filter;
 pub mod health;

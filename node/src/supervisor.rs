@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use bigbrotr_core::backoff::Backoff;
+use bigbrotr_core::error_chain::error_chain;
 use bigbrotr_core::health::HealthBoard;
 use bigbrotr_core::service::{Health, Service, ServiceContext};
 use tokio::task::JoinSet;
@@ -114,7 +115,7 @@ async fn supervise(service: Arc<dyn Service>, board: HealthBoard, stop: Cancella
                 board.set(name, Health::Stopped);
                 return;
             }
-            Some(Ok(Err(error))) => chain(&*error),
+            Some(Ok(Err(error))) => error_chain(&*error),
             Some(Err(error)) => format!("the service panicked: {error}"),
         };
         if stop.is_cancelled() {
@@ -161,17 +162,6 @@ fn note(service: &'static str, board: &HealthBoard, health: &Health) {
         }
         _ => {}
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

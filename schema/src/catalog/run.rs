@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bigbrotr_core::error_chain::error_chain;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value, json};
 use sqlx::{
@@ -114,7 +115,7 @@ impl Catalog {
         let refused = |error: StoreError| {
             LoadError::new(
                 &entry.file,
-                format!("the SQL is refused: {}", chain(&error)),
+                format!("the SQL is refused: {}", error_chain(&error)),
             )
         };
         let body = Body::new(entry)?;
@@ -339,17 +340,6 @@ fn read_cursor(
         return Err(refuse());
     }
     Ok(Some(keys))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl ParamType {

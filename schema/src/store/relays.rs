@@ -54,14 +54,6 @@ impl Store {
         Ok(new as u64)
     }
 
-    /// Counts the relays of each network.
-    pub async fn count_relays(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar("select count(*) from relays")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(count as u64)
-    }
-
     /// Returns the relay with this URL.
     pub async fn get_relay(&self, url: &RelayUrl) -> Result<Option<KnownRelay>, StoreError> {
         let row = sqlx::query("select id, url from relays where url = $1")
