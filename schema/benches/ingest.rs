@@ -229,7 +229,7 @@ async fn ingest(
             while !stop.is_cancelled() {
                 worst = worst.max(store.rollup_lag().await.expect("a lag"));
                 let folded = store.rollup_step().await.expect("a step");
-                if folded.is_none_or(|folded| folded.batches == 0) {
+                if folded.is_none_or(|folded| !folded.more) {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

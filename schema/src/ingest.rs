@@ -2,8 +2,9 @@
 //!
 //! Submissions wait in a bounded queue, are merged into batches, checked (id and signature, off
 //! the async threads, only events that the archive does not know) and written in one transaction
-//! each, one batch being checked while the one before is written. A submission is answered once its rows are durable, so a cursor may advance then. While
-//! the database is away submissions wait, and the full queue makes the sockets wait.
+//! each, one batch being checked while the one before is written. A submission is answered once
+//! its rows are durable, so a cursor may advance then. While the database is away submissions
+//! wait, and the full queue makes the sockets wait.
 
 mod batch;
 mod checker;
@@ -14,12 +15,13 @@ mod writer;
 
 use std::sync::Arc;
 
-use bigbrotr_core::event::Event;
+use bigbrotr_core::event::{Event, EventError};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::batch::Standing;
 use self::checker::Checker;
 use self::memory::Memory;
 use self::writer::Writer;
@@ -123,6 +125,14 @@ pub struct IngestMetrics {
 }
 
 impl IngestMetrics {
+    /// Notes and counts the events at these positions as refused.
+    fn refuse(&self, standings: &mut [Standing], wrong: Vec<(usize, EventError)>) {
+        for (n, error) in wrong {
+            self.refused.with_label_values(&[error.reason()]).inc();
+            standings[n] = Standing::Refused;
+        }
+    }
+
     /// Registers the metrics.
     pub fn register(registry: &prometheus::Registry) -> prometheus::Result<Arc<Self>> {
         use prometheus::{HistogramOpts, Opts};

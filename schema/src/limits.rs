@@ -10,9 +10,9 @@ pub const INGEST_BATCH_EVENTS: usize = 5_000;
 /// batch of gigabytes.
 pub const INGEST_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// From so many new events on they are copied: fewer are inserted by one call, which takes fewer
-/// round trips.
-pub const COPY_FROM_EVENTS: usize = 32;
+/// How often a batch may meet events that another process archives at the same moment before it
+/// fails.
+pub const INSERT_COLLISIONS: usize = 5;
 
 /// Batches that may have been checked before one ahead of them was written: one in the writer's
 /// queue, one on its way there, and one in the checker's hands.
@@ -36,8 +36,19 @@ pub const RETRY_BASE: Duration = Duration::from_millis(100);
 /// Longest delay before a failed transaction is tried again.
 pub const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Batches that one rollup transaction folds: bounds its memory and its time.
-pub const ROLLUP_BATCHES: i64 = 64;
+/// Batches that one rollup transaction folds.
+pub const ROLLUP_BATCHES: usize = 256;
+
+/// From so many events and sightings on, a rollup transaction takes no further batch: bounds its
+/// memory and its time. Larger folds meet each counter more often and write it once.
+pub const ROLLUP_EVENTS: i64 = 40_000;
+
+/// How far one rollup transaction moves the windows, seconds: after a pause of weeks a step reads
+/// six hours of events, not all of them.
+pub const ROLLUP_MOST_ADVANCE_SECONDS: i64 = 6 * 3_600;
+
+/// Pubkeys whose numbers the rollup remembers: at 60 bytes each about 12 MB when full.
+pub const PUBKEY_NUMBERS: usize = 200_000;
 
 /// The most stored events that one query of the relay's events returns, whatever it asks for.
 pub const QUERY_MAX_EVENTS: usize = 5_000;

@@ -89,7 +89,7 @@ impl RollupService {
         self.lag.set(self.store.rollup_lag().await?);
         let Some(step) = step else { return Ok(false) };
         self.folded.inc_by(step.events);
-        Ok(step.batches > 0)
+        Ok(step.more)
     }
 }
 

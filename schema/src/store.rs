@@ -28,6 +28,7 @@ pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};
 pub use self::relay_events::{PublishOutcome, RelayEventFeed, RelayEventPage, StoredEvent};
 pub use self::relays::{DueRelay, KnownRelay, RelayId};
+use self::rollup::PubkeyNumbers;
 pub use self::rollup::RollupStep;
 pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncScope, SyncTask};
 pub use self::verify::Difference;
@@ -43,6 +44,7 @@ pub struct Store {
     pub(crate) public: PgPool,
     pub(crate) config: Arc<DatabaseConfig>,
     pub(crate) clock: SharedClock,
+    pubkey_numbers: PubkeyNumbers,
     direct: PgConnectOptions,
 }
 
@@ -97,6 +99,7 @@ impl Store {
             public,
             config,
             clock,
+            pubkey_numbers: PubkeyNumbers::default(),
             direct,
         })
     }

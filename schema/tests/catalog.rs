@@ -34,7 +34,7 @@ async fn fill(store: &Store) {
         .map(bigbrotr_testkit::SimEvent::event)
         .collect();
     ingest.submit(events, Some(relay)).await.unwrap();
-    while store.rollup_step().await.unwrap().unwrap().batches > 0 {}
+    store.rollup_to_end().await.unwrap();
 }
 
 fn params(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

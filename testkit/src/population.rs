@@ -5,6 +5,7 @@
 //! randomness or clock takes part. Serving events is the job of [`crate::relay`].
 
 mod contents;
+mod corpus;
 mod generator;
 mod invalid;
 mod kinds;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use nostr::Keys;
 use sha2::{Digest, Sha256};
 
+pub use self::corpus::Corpus;
 pub use self::generator::Generator;
 pub use self::invalid::InvalidEvents;
 pub use self::maker::{EventMaker, author_keys, sign};

@@ -180,7 +180,7 @@ async fn fill(store: &Store) {
     let population = Population::generate(&PopulationConfig::new(1, 300, 1_700_000_000));
     let events = population.events().iter().map(SimEvent::event).collect();
     ingest.submit(events, Some(relay)).await.unwrap();
-    while store.rollup_step().await.unwrap().unwrap().batches > 0 {}
+    store.rollup_to_end().await.unwrap();
 }
 
 /// A service at work.

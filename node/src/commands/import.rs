@@ -97,12 +97,7 @@ async fn import(
     stop.cancel();
     tasks.close();
     tasks.wait().await;
-    while database
-        .store
-        .rollup_step()
-        .await?
-        .is_some_and(|step| step.batches > 0)
-    {}
+    database.store.rollup_to_end().await?;
     outcome
 }
 

@@ -35,12 +35,7 @@ async fn answer(
     args: QueryArgs,
 ) -> anyhow::Result<Result<String, CatalogError>> {
     // Nobody folds new events while no node runs.
-    while database
-        .store
-        .rollup_step()
-        .await?
-        .is_some_and(|step| step.batches > 0)
-    {}
+    database.store.rollup_to_end().await?;
     let folders: Vec<_> = folder.as_deref().into_iter().collect();
     let catalog = Catalog::load(database.store.clone(), &folders).await?;
     let params: BTreeMap<String, String> = args.params.into_iter().collect();

@@ -1,9 +1,10 @@
 //! Submissions that are checked and written together.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bigbrotr_core::event::Event;
+use bigbrotr_core::event::{Event, EventId};
 
 use super::{Answer, Ingested, Submission};
 use crate::recent::EventNum;
@@ -27,6 +28,9 @@ pub(super) struct Batch {
     pub(super) events: Arc<Vec<Event>>,
     /// What becomes of each event, by position.
     pub(super) standings: Vec<Standing>,
+    /// How often events had been removed from the archive when the numbers of known events were
+    /// read.
+    pub(super) removals: i64,
     /// For each event by position: the relay that sent it, and when (Unix seconds).
     senders: Vec<(Option<RelayId>, i64)>,
     /// Which positions belong to which submission.
@@ -49,6 +53,7 @@ impl Batch {
         Self {
             events: Arc::new(events),
             standings,
+            removals: 0,
             senders,
             answers,
         }
@@ -62,7 +67,7 @@ impl Batch {
     }
 
     /// Says who had which of the events that are not refused.
-    pub(super) fn sightings(&self) -> Vec<Sighting> {
+    pub(super) fn sightings(&self) -> Vec<Sighting<'_>> {
         let mut sightings = Vec::with_capacity(self.events.len());
         for (n, event) in self.events.iter().enumerate() {
             let num = match self.standings[n] {
@@ -72,7 +77,7 @@ impl Batch {
             };
             if let (Some(relay), seen_at) = self.senders[n] {
                 sightings.push(Sighting {
-                    event: event.id,
+                    event,
                     num,
                     relay,
                     seen_at,
@@ -80,6 +85,18 @@ impl Batch {
             }
         }
         sightings
+    }
+
+    /// Notes that these events of the batch are known after all.
+    pub(super) fn mark_known(&mut self, nums: &HashMap<EventId, i64>) {
+        if nums.is_empty() {
+            return;
+        }
+        for (event, standing) in self.events.iter().zip(&mut self.standings) {
+            if let (Standing::New, Some(&num)) = (*standing, nums.get(&event.id)) {
+                *standing = Standing::Known(Some(num));
+            }
+        }
     }
 
     /// Tells the submitters that their events are durable.

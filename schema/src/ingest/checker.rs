@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bigbrotr_core::event::{Event, EventError, EventId};
+use bigbrotr_core::event::{Event, EventId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use super::verify::check;
 use super::{IngestMetrics, Submission};
 use crate::error::StoreError;
 use crate::limits::{INGEST_BATCH_BYTES, INGEST_BATCH_EVENTS};
+use crate::recent::EventNum;
 use crate::store::Store;
 
 /// Merges submissions into batches and checks them, while the writer writes the batch before.
@@ -72,8 +73,10 @@ impl Checker {
         let standings = &mut batch.standings;
         // Every id is checked, known or not: it is what ties a sighting to the content.
         let all = (0..events.len()).collect();
-        self.refuse(standings, check(&events, all, Event::verify_id).await);
-        let known = self.known(&events, standings, stop).await?;
+        let wrong = check(&events, all, Event::verify_id).await;
+        self.metrics.refuse(standings, wrong);
+        let (known, removals) = self.known(&events, standings, stop).await?;
+        batch.removals = removals;
         // Copies of one event with different signatures are checked each on its own merit.
         let mut distinct = HashSet::new();
         let candidates: Vec<usize> = (0..events.len())
@@ -85,7 +88,7 @@ impl Checker {
             .iter()
             .map(|(n, _)| (events[*n].id, events[*n].sig))
             .collect();
-        self.refuse(standings, wrong);
+        self.metrics.refuse(standings, wrong);
         for (n, event) in events.iter().enumerate() {
             if forged.contains(&(event.id, event.sig)) {
                 standings[n] = Standing::Refused;
@@ -106,41 +109,36 @@ impl Checker {
         Ok(())
     }
 
-    fn refuse(&self, standings: &mut [Standing], wrong: Vec<(usize, EventError)>) {
-        for (n, error) in wrong {
-            self.metrics
-                .refused
-                .with_label_values(&[error.reason()])
-                .inc();
-            standings[n] = Standing::Refused;
-        }
-    }
-
     /// Returns the events that the archive has or is about to have, with their numbers as far as
-    /// they are known.
+    /// they are known, and how often events had been removed before.
     async fn known(
         &self,
         events: &[Event],
         standings: &[Standing],
         stop: &CancellationToken,
-    ) -> Result<HashMap<EventId, Option<i64>>, StoreError> {
+    ) -> Result<(HashMap<EventId, EventNum>, i64), StoreError> {
         let ids = events
             .iter()
             .zip(standings)
             .filter(|(_, standing)| **standing != Standing::Refused)
             .map(|(event, _)| event.id);
-        let (mut known, unknown) = self.memory.look_up(ids);
-        if !unknown.is_empty() {
+        let mut known = self.memory.look_up(ids);
+        if !known.unknown.is_empty() {
             let mut retry = Retry::new(&self.metrics, stop);
             let archived = loop {
-                match retry.bounded(self.store.archived_nums(&unknown)).await {
+                match retry
+                    .bounded(self.store.archived_nums(&known.unknown))
+                    .await
+                {
                     Ok(archived) => break archived,
                     Err(error) => retry.pause(error).await?,
                 }
             };
-            known.extend(archived.into_iter().map(|(id, num)| (id, Some(num))));
+            known
+                .nums
+                .extend(archived.into_iter().map(|(id, num)| (id, Some(num))));
         }
-        Ok(known)
+        Ok((known.nums, known.removals))
     }
 }
 

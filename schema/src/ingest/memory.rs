@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bigbrotr_core::event::EventId;
 
 use crate::limits::RECENT_EVENTS;
-use crate::recent::{EventNum, RecentEvents};
+use crate::recent::{EventNum, Recent};
 
 /// The events archived or met last, and those that are being written. Clones share it.
 #[derive(Debug, Clone)]
@@ -14,36 +14,51 @@ pub(super) struct Memory(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    recent: RecentEvents,
+    recent: Recent<EventId, EventNum>,
     in_flight: HashSet<EventId>,
+    /// How often events had been removed when `recent` was filled: see
+    /// [`crate::store::Store::removals`].
+    removals: i64,
+}
+
+/// What the memory knows of some events.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Those that are archived or about to be, with their numbers as far as those are known.
+    pub(super) nums: HashMap<EventId, EventNum>,
+    /// The others, each once.
+    pub(super) unknown: Vec<EventId>,
+    /// For how long the numbers may be relied on.
+    pub(super) removals: i64,
 }
 
 impl Memory {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
-            recent: RecentEvents::new(RECENT_EVENTS),
+            recent: Recent::new(RECENT_EVENTS),
             in_flight: HashSet::new(),
+            removals: 0,
         })))
     }
 
-    /// Divides ids into those that are known, with their numbers as far as those are, and the
-    /// others, each once.
-    pub(super) fn look_up(
-        &self,
-        ids: impl Iterator<Item = EventId>,
-    ) -> (HashMap<EventId, EventNum>, Vec<EventId>) {
+    /// Divides ids into those that are known and the others.
+    pub(super) fn look_up(&self, ids: impl Iterator<Item = EventId>) -> Known {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut known, mut unknown) = (HashMap::new(), HashSet::new());
+        let (mut nums, mut unknown) = (HashMap::new(), HashSet::new());
         for id in ids {
             if let Some(num) = state.recent.get(&id) {
-                known.insert(id, num);
+                nums.insert(id, num);
             } else if state.in_flight.contains(&id) {
-                known.insert(id, None);
+                nums.insert(id, None);
             } else {
                 unknown.insert(id);
             }
         }
-        (known, unknown.into_iter().collect())
+        Known {
+            nums,
+            unknown: unknown.into_iter().collect(),
+            removals: state.removals,
+        }
     }
 
     /// Notes events that are about to be written.
@@ -55,23 +70,25 @@ impl Memory {
             .extend(ids);
     }
 
-    /// Notes what is archived now, and forgets what was about to be but is not.
-    pub(super) fn end(
-        &self,
-        fresh: impl Iterator<Item = EventId>,
-        archived: impl Iterator<Item = (EventId, EventNum)>,
-    ) {
+    /// Notes that events are not about to be written any more.
+    pub(super) fn end(&self, ids: &[EventId]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in fresh {
-            state.in_flight.remove(&id);
+        for id in ids {
+            state.in_flight.remove(id);
+        }
+    }
+
+    /// Notes what is archived, as of so many removals. What was remembered before one of them is
+    /// forgotten.
+    pub(super) fn remember(&self, removals: i64, archived: impl Iterator<Item = (EventId, i64)>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.removals != removals {
+            state.recent = Recent::new(RECENT_EVENTS);
+            state.removals = removals;
         }
         for (id, num) in archived {
-            // A number that is known already is not given up for one that is not.
-            if !matches!(
-                (state.recent.get(&id), num),
-                (Some(Some(_)), _) | (Some(None), None)
-            ) {
-                state.recent.insert(id, num);
+            if state.recent.get(&id) != Some(Some(num)) {
+                state.recent.insert(id, Some(num));
             }
         }
     }

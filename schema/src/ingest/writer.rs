@@ -1,6 +1,6 @@
 //! The second half of the intake: the one task that writes the archive.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bigbrotr_core::event::{Event, EventId};
@@ -11,6 +11,7 @@ use super::IngestMetrics;
 use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
+use super::verify::check;
 use crate::error::StoreError;
 use crate::limits::CHECKED_AHEAD;
 use crate::store::{ArchivedEvents, Store};
@@ -72,22 +73,22 @@ impl Writer {
             let fresh = batch.fresh();
             let begun: Vec<EventId> = fresh.iter().map(|&n| batch.events[n].id).collect();
             if self.lost.concerns(&batch) {
-                self.memory.end(begun.iter().copied(), std::iter::empty());
+                self.memory.end(&begun);
                 self.lost.add(begun);
                 continue;
             }
             let outcome = self.insert(&mut batch, fresh, &stop).await;
             timer.observe_duration();
+            self.memory.end(&begun);
             match outcome {
                 Ok(written) => {
                     self.metrics.new.inc_by(written.new_events);
                     self.metrics.associations.inc_by(written.new_associations);
-                    self.remember(&batch, begun, &written);
+                    self.remember(&batch, written);
                     self.metrics.known.inc_by(batch.answer().known);
                 }
                 // Dropping the batch tells the submitters that nothing of it is durable.
                 Err(error) => {
-                    self.memory.end(begun.iter().copied(), std::iter::empty());
                     self.lost.add(begun);
                     if !matches!(error, StoreError::Stopped) {
                         tracing::error!(
@@ -100,21 +101,66 @@ impl Writer {
         }
     }
 
-    fn remember(&self, batch: &Batch, begun: Vec<EventId>, written: &ArchivedEvents) {
-        let archived =
+    fn remember(&self, batch: &Batch, written: ArchivedEvents) {
+        let met =
             batch.events.iter().zip(&batch.standings).filter_map(
                 |(event, standing)| match standing {
-                    Standing::New => Some((event.id, written.nums.get(&event.id).copied())),
-                    Standing::Known(num) => Some((event.id, *num)),
-                    Standing::Refused => None,
+                    // Older than a removal: the number may stand for nothing any more.
+                    Standing::Known(_) if batch.removals != written.removals => None,
+                    Standing::Known(Some(num)) => Some((event.id, *num)),
+                    _ => None,
                 },
             );
-        self.memory.end(begun.into_iter(), archived);
+        let archived = written.nums.into_iter().chain(written.known);
+        self.memory.remember(written.removals, met.chain(archived));
+    }
+
+    /// Writes the fresh events and all sightings. Known events that have been removed from the
+    /// archive meanwhile are fresh again.
+    async fn insert(
+        &self,
+        batch: &mut Batch,
+        fresh: Vec<usize>,
+        stop: &CancellationToken,
+    ) -> Result<ArchivedEvents, StoreError> {
+        let mut total = self.insert_pieces(batch, fresh, stop).await?;
+        while !total.missing.is_empty() {
+            let missing: HashSet<EventId> = total.missing.drain(..).collect();
+            let fresh = self.revive(batch, &missing).await;
+            if fresh.is_empty() {
+                break;
+            }
+            let more = self.insert_pieces(batch, fresh, stop).await?;
+            add(&mut total, more);
+        }
+        Ok(total)
+    }
+
+    /// Turns known events that the archive no longer has into new ones, their signatures checked;
+    /// returns their positions.
+    async fn revive(&self, batch: &mut Batch, missing: &HashSet<EventId>) -> Vec<usize> {
+        let gone: Vec<usize> = (0..batch.events.len())
+            .filter(|&n| matches!(batch.standings[n], Standing::Known(_)))
+            .filter(|&n| missing.contains(&batch.events[n].id))
+            .collect();
+        let wrong = check(&batch.events, gone.clone(), Event::verify_signature).await;
+        self.metrics.refuse(&mut batch.standings, wrong);
+        let mut fresh = HashMap::new();
+        for n in gone {
+            if batch.standings[n] != Standing::Refused {
+                batch.standings[n] = Standing::Known(None);
+                fresh.entry(batch.events[n].id).or_insert(n);
+            }
+        }
+        for &n in fresh.values() {
+            batch.standings[n] = Standing::New;
+        }
+        fresh.into_values().collect()
     }
 
     /// Writes the fresh events and all sightings. When the database refuses a batch for good, it
     /// is halved until the event that it cannot take stands alone: that one is refused.
-    async fn insert(
+    async fn insert_pieces(
         &self,
         batch: &mut Batch,
         fresh: Vec<usize>,
@@ -123,34 +169,19 @@ impl Writer {
         let mut total = ArchivedEvents::default();
         let mut pieces = vec![fresh];
         while let Some(piece) = pieces.pop() {
-            let events: Vec<&Event> = piece.iter().map(|&n| &batch.events[n]).collect();
             // Sightings name archived events: they all go with the last piece.
-            let sightings = if pieces.is_empty() {
-                batch.sightings()
-            } else {
-                Vec::new()
-            };
-            let mut retry = Retry::new(&self.metrics, stop);
-            let error = loop {
-                let failure = match retry
-                    .bounded(self.store.insert_events(&events, &sightings))
-                    .await
-                {
-                    Ok(written) => {
-                        total.new_events += written.new_events;
-                        total.new_associations += written.new_associations;
-                        total.nums.extend(written.nums);
-                        break None;
-                    }
-                    Err(failure) => failure,
-                };
-                match retry.pause(failure).await {
-                    Ok(()) => {}
-                    Err(StoreError::Stopped) => return Err(StoreError::Stopped),
-                    Err(lasting) => break Some(lasting),
+            let error = match self
+                .insert_piece(batch, &piece, pieces.is_empty(), stop)
+                .await
+            {
+                Ok(written) => {
+                    batch.mark_known(&written.known);
+                    add(&mut total, written);
+                    continue;
                 }
+                Err(StoreError::Stopped) => return Err(StoreError::Stopped),
+                Err(error) => error,
             };
-            let Some(error) = error else { continue };
             if let [n] = piece[..] {
                 tracing::error!(
                     event.id = %batch.events[n].id,
@@ -173,6 +204,43 @@ impl Writer {
         }
         Ok(total)
     }
+
+    /// Writes some of the fresh events in one transaction, trying again for as long as that may
+    /// help.
+    async fn insert_piece(
+        &self,
+        batch: &Batch,
+        piece: &[usize],
+        with_sightings: bool,
+        stop: &CancellationToken,
+    ) -> Result<ArchivedEvents, StoreError> {
+        let events: Vec<&Event> = piece.iter().map(|&n| &batch.events[n]).collect();
+        let sightings = if with_sightings {
+            batch.sightings()
+        } else {
+            Vec::new()
+        };
+        let mut retry = Retry::new(&self.metrics, stop);
+        loop {
+            let insert = self
+                .store
+                .insert_events(&events, &sightings, batch.removals);
+            match retry.bounded(insert).await {
+                Ok(written) => return Ok(written),
+                Err(failure) => retry.pause(failure).await?,
+            }
+        }
+    }
+}
+
+/// Adds what one more transaction did.
+fn add(total: &mut ArchivedEvents, more: ArchivedEvents) {
+    total.new_events += more.new_events;
+    total.new_associations += more.new_associations;
+    total.nums.extend(more.nums);
+    total.known.extend(more.known);
+    total.missing.extend(more.missing);
+    total.removals = more.removals;
 }
 
 #[cfg(test)]

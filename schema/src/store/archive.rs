@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bigbrotr_core::event::{Event, EventId, Pubkey};
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
 use super::{Store, bytes32};
 use crate::error::StoreError;
@@ -15,15 +15,8 @@ impl Store {
         &self,
         ids: &[EventId],
     ) -> Result<HashMap<EventId, i64>, StoreError> {
-        let ids: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();
-        let rows: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as("select id, num from events where id = any ($1)")
-                .bind(ids)
-                .fetch_all(&self.pool)
-                .await?;
-        rows.iter()
-            .map(|(id, num)| Ok((EventId(bytes32(id, "event id")?), *num)))
-            .collect()
+        let mut connection = self.pool.acquire().await?;
+        nums_of(&mut connection, ids).await
     }
 
     /// Returns an archived event, `None` when it is not there or not kept whole.
@@ -77,6 +70,22 @@ impl Store {
         .fetch_all(&self.pool)
         .await?)
     }
+}
+
+/// As [`Store::archived_nums`], on a connection.
+pub(super) async fn nums_of(
+    connection: &mut PgConnection,
+    ids: &[EventId],
+) -> Result<HashMap<EventId, i64>, StoreError> {
+    let ids: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();
+    let rows: Vec<(Vec<u8>, i64)> =
+        sqlx::query_as("select id, num from events where id = any ($1)")
+            .bind(ids)
+            .fetch_all(connection)
+            .await?;
+    rows.iter()
+        .map(|(id, num)| Ok((EventId(bytes32(id, "event id")?), *num)))
+        .collect()
 }
 
 fn read_event(row: &PgRow) -> Result<Option<Event>, StoreError> {

@@ -1,21 +1,24 @@
 //! Writing the archive: one transaction a batch.
 
-use std::collections::{HashMap, HashSet};
+mod copy;
+mod enqueue;
+
+use std::collections::HashMap;
 
 use bigbrotr_core::event::{Event, EventId};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
+use self::enqueue::Enqueue;
 use super::{RelayId, Store};
-use crate::copy::CopyRows;
 use crate::error::StoreError;
-use crate::limits::COPY_FROM_EVENTS;
+use crate::limits::INSERT_COLLISIONS;
 
 /// Somebody had an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sighting {
-    /// Which event.
-    pub event: EventId,
-    /// The event's number, where it is archived already and its number is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Sighting<'a> {
+    /// The event; its id is true.
+    pub event: &'a Event,
+    /// Its number, where it is archived already and the number is known.
     pub num: Option<i64>,
     /// Which relay.
     pub relay: RelayId,
@@ -30,229 +33,133 @@ pub struct ArchivedEvents {
     pub new_events: u64,
     /// Pairs of event and relay that were not in the archive.
     pub new_associations: u64,
-    /// Numbers of the new events, as far as they are known.
+    /// Numbers of the new events.
     pub nums: HashMap<EventId, i64>,
+    /// Numbers of events that were given as new, but another process was first.
+    pub known: HashMap<EventId, i64>,
+    /// Events that were seen but are not in the archive: they have been removed from it. Nothing
+    /// was recorded of them.
+    pub missing: Vec<EventId>,
+    /// How often events had been removed when this was written: see [`Store::removals`].
+    pub removals: i64,
 }
 
 impl Store {
     /// Archives verified events and sightings in one transaction, idempotently. Sightings may
     /// name events of this call or archived ones. Each event may be given once.
     ///
-    /// Many events are copied, which fails when another process archives one of them at the same
-    /// moment; then, and for few, the procedure `insert_event` does it.
+    /// `removals` is how often events had been removed when the numbers of the sightings were
+    /// read: when some were removed since, the numbers are looked up again.
+    ///
+    /// # Errors
+    /// Those of the database; the transaction has no effect then. Other processes may archive the
+    /// same events at the same moment: each is counted as new by one of them.
     pub async fn insert_events(
         &self,
         events: &[&Event],
-        sightings: &[Sighting],
+        sightings: &[Sighting<'_>],
+        removals: i64,
     ) -> Result<ArchivedEvents, StoreError> {
-        if events.is_empty() || events.len() >= COPY_FROM_EVENTS {
-            match self.copy_events(events, sightings).await {
-                Err(error) if error.is_unique_violation() => {}
-                outcome => return outcome,
+        let mut events = events.to_vec();
+        // The same order everywhere, so that concurrent writers of the same events wait for each
+        // other and do not deadlock.
+        events.sort_unstable_by_key(|event| (event.created_at, event.id));
+        let mut known = HashMap::new();
+        for _ in 0..INSERT_COLLISIONS {
+            match self.write_events(&events, sightings, removals).await {
+                // Another process archived some of them at the same moment.
+                Err(error) if error.is_unique_violation() => {
+                    let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+                    known.extend(self.archived_nums(&ids).await?);
+                    events.retain(|event| !known.contains_key(&event.id));
+                }
+                Err(error) => return Err(error),
+                Ok(mut archived) => {
+                    archived.known = known;
+                    return Ok(archived);
+                }
             }
         }
-        self.call_insert_event(events, sightings).await
+        self.write_events(&events, sightings, removals).await
     }
 
-    async fn copy_events(
+    /// Returns how often events have been removed from the archive. A number of an event, once
+    /// read, may be relied on for as long as this does not change.
+    pub async fn removals(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("select removals from archive_state")
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    async fn write_events(
         &self,
         events: &[&Event],
-        sightings: &[Sighting],
+        sightings: &[Sighting<'_>],
+        removals: i64,
     ) -> Result<ArchivedEvents, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let nums = self.copy_into_events(&mut tx, events).await?;
-        let (mut assoc_events, mut assoc_relays) =
-            copy_sightings(&mut tx, &nums, sightings).await?;
-        let known: Vec<&Sighting> = sightings
-            .iter()
-            .filter(|s| !nums.contains_key(&s.event))
-            .collect();
-        if !known.is_empty() {
-            let (events, relays) = insert_sightings(&mut tx, &known).await?;
-            assoc_events.extend(events);
-            assoc_relays.extend(relays);
-        }
-        let archived = ArchivedEvents {
-            new_events: nums.len() as u64,
-            new_associations: assoc_events.len() as u64,
-            nums,
-        };
-        if archived.new_events > 0 || archived.new_associations > 0 {
-            sqlx::query(
-                "insert into rollup_queue (event_nums, assoc_events, assoc_relays)
-                 values ($1, $2, $3)",
-            )
-            .bind(archived.nums.values().copied().collect::<Vec<_>>())
-            .bind(assoc_events)
-            .bind(assoc_relays)
+        // A statement of its own: what follows has to see what came before the lock.
+        sqlx::query("select lock_archive_for_writing()")
             .execute(&mut *tx)
             .await?;
+        let row = sqlx::query(
+            "select array(select nextval('events_num_seq') from generate_series(1, $1)),
+                removals from archive_state",
+        )
+        .bind(events.len() as i64)
+        .fetch_one(&mut *tx)
+        .await?;
+        let free: Vec<i64> = row.try_get(0)?;
+        let mut archived = ArchivedEvents {
+            removals: row.try_get(1)?,
+            ..ArchivedEvents::default()
+        };
+        archived.nums = events.iter().map(|event| event.id).zip(free).collect();
+        copy::events(&mut tx, events, &archived.nums, self.config.archive).await?;
+
+        let (own, others): (Vec<&Sighting<'_>>, Vec<_>) = sightings
+            .iter()
+            .partition(|sighting| archived.nums.contains_key(&sighting.event.id));
+        let mut enqueue = Enqueue::new(events, &archived.nums);
+        copy::sightings(&mut tx, &archived.nums, &own, &mut enqueue).await?;
+        if !others.is_empty() {
+            let trusted = removals == archived.removals;
+            let nums = self.find_nums(&mut tx, &others, trusted).await?;
+            archived.missing = others
+                .iter()
+                .map(|sighting| sighting.event.id)
+                .filter(|id| !nums.contains_key(id))
+                .collect();
+            copy::insert_sightings(&mut tx, &nums, &others, &mut enqueue).await?;
         }
+        archived.new_events = events.len() as u64;
+        archived.new_associations = enqueue.associations() as u64;
+        enqueue.write(&mut tx).await?;
         tx.commit().await?;
         Ok(archived)
     }
 
-    async fn copy_into_events(
+    /// Returns the numbers of archived events that were seen again: those given with the
+    /// sightings if they can be trusted, else by looking.
+    async fn find_nums(
         &self,
-        connection: &mut PgConnection,
-        events: &[&Event],
+        connection: &mut sqlx::PgConnection,
+        sightings: &[&Sighting<'_>],
+        trusted: bool,
     ) -> Result<HashMap<EventId, i64>, StoreError> {
-        if events.is_empty() {
-            return Ok(HashMap::new());
+        let mut nums = HashMap::with_capacity(sightings.len());
+        let mut unknown = Vec::new();
+        for sighting in sightings {
+            match sighting.num {
+                Some(num) if trusted => {
+                    nums.insert(sighting.event.id, num);
+                }
+                _ => unknown.push(sighting.event.id),
+            }
         }
-        // The same order everywhere, so that concurrent writers of the same events wait for each
-        // other and do not deadlock.
-        let mut events = events.to_vec();
-        events.sort_unstable_by_key(|event| (event.created_at, event.id));
-        let free: Vec<i64> =
-            sqlx::query_scalar("select nextval('events_num_seq') from generate_series(1, $1)")
-                .bind(events.len() as i64)
-                .fetch_all(&mut *connection)
-                .await?;
-        let keep = self.config.archive;
-        let bytes = events.iter().map(|event| event.size_hint()).sum();
-        let mut rows = CopyRows::new(8, bytes);
-        let mut nums = HashMap::with_capacity(events.len());
-        for (event, num) in events.iter().zip(free) {
-            nums.insert(event.id, num);
-            rows.row()
-                .bigint(num)
-                .bigint(event.created_at)
-                .integer(i32::from(event.kind))
-                .bytes(&event.id.0)
-                .bytes(&event.pubkey.0);
-            if keep.signatures {
-                rows.bytes(&event.sig)
-            } else {
-                rows.null()
-            };
-            rows.json(keep.tags.then_some(&event.tags));
-            rows.json(keep.content.then_some(&event.content));
+        if !unknown.is_empty() {
+            nums.extend(super::archive::nums_of(connection, &unknown).await?);
         }
-        let mut copy = connection
-            .copy_in_raw(
-                "copy events (num, created_at, kind, id, pubkey, sig, tags, content)
-                 from stdin (format binary)",
-            )
-            .await?;
-        copy.send(rows.finish()).await?;
-        copy.finish().await?;
         Ok(nums)
     }
-
-    async fn call_insert_event(
-        &self,
-        events: &[&Event],
-        sightings: &[Sighting],
-    ) -> Result<ArchivedEvents, StoreError> {
-        let keep = self.config.archive;
-        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
-        let tags: Vec<Option<String>> = events
-            .iter()
-            .map(|e| keep.tags.then(|| json(serde_json::to_string(&e.tags))))
-            .collect();
-        let contents: Vec<Option<String>> = events
-            .iter()
-            .map(|e| {
-                keep.content
-                    .then(|| json(serde_json::to_string(&e.content)))
-            })
-            .collect();
-        let sigs: Vec<Option<&[u8]>> = events
-            .iter()
-            .map(|e| keep.signatures.then_some(e.sig.as_slice()))
-            .collect();
-        let row = sqlx::query(
-            "select new_events, new_associations
-             from insert_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(events.iter().map(|e| e.id.0.as_slice()).collect::<Vec<_>>())
-        .bind(
-            events
-                .iter()
-                .map(|e| e.pubkey.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(events.iter().map(|e| e.created_at).collect::<Vec<_>>())
-        .bind(events.iter().map(|e| i32::from(e.kind)).collect::<Vec<_>>())
-        .bind(tags)
-        .bind(contents)
-        .bind(sigs)
-        .bind(
-            sightings
-                .iter()
-                .map(|s| s.event.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(sightings.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(sightings.iter().map(|s| s.seen_at).collect::<Vec<_>>())
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(ArchivedEvents {
-            new_events: row.try_get::<i64, _>("new_events")? as u64,
-            new_associations: row.try_get::<i64, _>("new_associations")? as u64,
-            nums: HashMap::new(),
-        })
-    }
-}
-
-/// Copies the sightings of events that were just archived: nobody can have recorded them yet.
-async fn copy_sightings(
-    connection: &mut PgConnection,
-    nums: &HashMap<EventId, i64>,
-    sightings: &[Sighting],
-) -> Result<(Vec<i64>, Vec<i32>), StoreError> {
-    let mut distinct = HashSet::with_capacity(nums.len());
-    let mut rows = CopyRows::new(3, sightings.len() * 34);
-    let (mut events, mut relays) = (Vec::new(), Vec::new());
-    for sighting in sightings {
-        let Some(&num) = nums.get(&sighting.event) else {
-            continue;
-        };
-        if distinct.insert((num, sighting.relay)) {
-            rows.row()
-                .bigint(num)
-                .bigint(sighting.seen_at)
-                .integer(sighting.relay.0);
-            events.push(num);
-            relays.push(sighting.relay.0);
-        }
-    }
-    if !events.is_empty() {
-        let mut copy = connection
-            .copy_in_raw(
-                "copy events_relays (event_num, first_seen_at, relay_id)
-                 from stdin (format binary)",
-            )
-            .await?;
-        copy.send(rows.finish()).await?;
-        copy.finish().await?;
-    }
-    Ok((events, relays))
-}
-
-/// Inserts the sightings of events that were archived before; returns the new pairs.
-async fn insert_sightings(
-    connection: &mut PgConnection,
-    sightings: &[&Sighting],
-) -> Result<(Vec<i64>, Vec<i32>), StoreError> {
-    let (numbered, named): (Vec<&Sighting>, Vec<&Sighting>) = sightings
-        .iter()
-        .copied()
-        .partition(|sighting| sighting.num.is_some());
-    let row = sqlx::query(include_str!("../sql/insert_sightings.sql"))
-        .bind(numbered.iter().filter_map(|s| s.num).collect::<Vec<_>>())
-        .bind(numbered.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(numbered.iter().map(|s| s.seen_at).collect::<Vec<_>>())
-        .bind(
-            named
-                .iter()
-                .map(|s| s.event.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(named.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(named.iter().map(|s| s.seen_at).collect::<Vec<_>>())
-        .fetch_one(connection)
-        .await?;
-    Ok((row.try_get("nums")?, row.try_get("relays")?))
 }

@@ -1,10 +1,23 @@
 //! The statistics' only writer.
+//!
+//! Ingest puts what is new into `rollup_queue`, in its own transaction. A step takes rows out of
+//! the queue, adds them to the counters, and moves the windows forward, all in one transaction:
+//! exactly once, whatever crashes. Decision 2 has the reasons, migration 0009 the tables.
 
-use sqlx::Row;
+mod apply;
+mod counters;
+mod fold;
+mod pubkeys;
+mod queue;
+mod removal;
+mod windows;
 
+use sqlx::{PgConnection, Row};
+
+use self::fold::{EventChange, Fold, RelayChange};
+pub(super) use self::pubkeys::PubkeyNumbers;
 use super::Store;
 use crate::error::StoreError;
-use crate::limits::ROLLUP_BATCHES;
 
 /// What one step of the rollup did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +26,8 @@ pub struct RollupStep {
     pub batches: u64,
     /// New events among them.
     pub events: u64,
+    /// More is to be done at once: batches wait, or the windows have not reached now.
+    pub more: bool,
 }
 
 impl Store {
@@ -20,7 +35,8 @@ impl Store {
     ///
     /// Only one step runs at a time, in whatever process: `None` when another is at work.
     pub async fn rollup_step(&self) -> Result<Option<RollupStep>, StoreError> {
-        // Serialised by a lock and run on one snapshot: see migration 0007.
+        // One snapshot: that the queue is empty has to hold for the very moment in which events
+        // enter and leave the windows.
         let mut tx = self
             .pool
             .begin_with("begin isolation level repeatable read")
@@ -33,17 +49,62 @@ impl Store {
         if !locked {
             return Ok(None);
         }
-        let row = sqlx::query("select batches, folded from rollup_step($1, $2)")
-            .bind(ROLLUP_BATCHES)
-            .bind(self.now())
+        let as_of: i64 = sqlx::query_scalar("select as_of from rollup_state")
             .fetch_one(&mut *tx)
             .await?;
-        let step = RollupStep {
-            batches: row.try_get::<i64, _>("batches")? as u64,
-            events: row.try_get::<i64, _>("folded")? as u64,
+        let taken = queue::take(&mut tx).await?;
+        let mut numbers = self.pubkey_numbers.begin();
+        numbers.resolve(&mut tx, taken.pubkeys()).await?;
+        let (mut added, mut removed) = (Fold::default(), Fold::default());
+        for batch in &taken.batches {
+            let fold = if batch.removal {
+                &mut removed
+            } else {
+                &mut added
+            };
+            batch.fold_into(fold, &numbers, as_of)?;
+        }
+        let mut step = RollupStep {
+            batches: taken.batches.len() as u64,
+            events: taken
+                .batches
+                .iter()
+                .map(queue::QueuedBatch::new_events)
+                .sum(),
+            more: !taken.all,
         };
+        let now = self.now();
+        if taken.all && now > as_of {
+            let until = windows::next_stop(as_of, now);
+            let mut moved = Vec::new();
+            for shift in windows::shifts(as_of, until) {
+                moved.push((shift, windows::events_of(&mut tx, shift).await?));
+            }
+            numbers
+                .resolve(&mut tx, moved.iter().flat_map(|(_, moves)| moves.pubkeys()))
+                .await?;
+            for (shift, moves) in &moved {
+                moves.fold_into(&mut added, &numbers, *shift)?;
+            }
+            sqlx::query("update rollup_state set as_of = $1")
+                .bind(until)
+                .execute(&mut *tx)
+                .await?;
+            step.more = until < now;
+        }
+        // What comes first: an event may have come and gone since the last step.
+        apply::apply(&mut tx, &added).await?;
+        let removed = apply::apply(&mut tx, &removed).await?;
+        removal::refresh_spans(&mut tx, &removed).await?;
         tx.commit().await?;
+        numbers.commit();
         Ok(Some(step))
+    }
+
+    /// Takes steps until the statistics hold everything, or until another process is at it.
+    pub async fn rollup_to_end(&self) -> Result<(), StoreError> {
+        while self.rollup_step().await?.is_some_and(|step| step.more) {}
+        Ok(())
     }
 
     /// Returns the age of the oldest batch that the statistics do not hold yet, in seconds.
@@ -62,4 +123,12 @@ impl Store {
             .fetch_one(&self.pool)
             .await?)
     }
+}
+
+/// Reads the one array that a statement returns.
+async fn array(
+    connection: &mut PgConnection,
+    query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+) -> Result<Vec<i64>, StoreError> {
+    Ok(query.fetch_one(connection).await?.try_get(0)?)
 }

@@ -1,96 +1,122 @@
--- Every difference between the statistics and their recomputation, named.
-with expected (statistic, key, value) as (
-    select 'events_statistics', w.name || ' ' || c.name, c.value
-    from rollup_windows w left join (
-        select win, sum(events) as events, count(distinct pubkey) as pubkeys,
+-- Every difference between the statistics and their recomputation, named. One full join per table,
+-- on its own key; then one line per column that differs.
+with total as (
+    select 'events_statistics' as statistic, w.name as key, c.*
+    from rollup_windows w
+    left join (
+        select win, sum(events) as events, count(distinct pubkey_num) as pubkeys,
             count(distinct kind) as kinds,
             sum(events) filter (where kind_class(kind) = 'regular') as regular,
             sum(events) filter (where kind_class(kind) = 'replaceable') as replaceable,
             sum(events) filter (where kind_class(kind) = 'ephemeral') as ephemeral,
             sum(events) filter (where kind_class(kind) = 'addressable') as addressable
         from verify_pairs group by win
-    ) t using (win)
-    cross join lateral (values ('events', t.events), ('pubkeys', t.pubkeys), ('kinds', t.kinds),
-        ('regular', t.regular), ('replaceable', t.replaceable), ('ephemeral', t.ephemeral),
-        ('addressable', t.addressable)) as c (name, value)
-    union all
-    select 'kind_counts_total', concat_ws(' ', win, kind, c.name), c.value
+    ) e using (win)
+    left join stats_totals a using (win)
+    cross join lateral (values
+        ('events', e.events, a.events), ('pubkeys', e.pubkeys, a.pubkeys),
+        ('kinds', e.kinds, a.kinds), ('regular', e.regular, a.regular),
+        ('replaceable', e.replaceable, a.replaceable), ('ephemeral', e.ephemeral, a.ephemeral),
+        ('addressable', e.addressable, a.addressable)) as c (name, expected, actual)
+), kind as (
+    select 'kind_counts_total' as statistic, concat_ws(' ', w.name, 'kind', kind) as key, c.*
     from (select win, kind, sum(events) as events, count(*) as pubkeys
-          from verify_pairs group by win, kind) t
-    cross join lateral (values ('events', events), ('pubkeys', pubkeys)) as c (name, value)
-    union all
-    select 'pubkey_counts_total', concat_ws(' ', win, encode(pubkey, 'hex'), c.name), c.value
-    from (select win, pubkey, sum(events) as events, count(*) as kinds,
+          from verify_pairs group by win, kind) e
+    full join stats_kinds a using (win, kind)
+    left join rollup_windows w using (win)
+    cross join lateral (values ('events', e.events, a.events), ('pubkeys', e.pubkeys, a.pubkeys))
+        as c (name, expected, actual)
+), pubkey as (
+    select 'pubkey_counts_total' as statistic, win, pubkey_num, c.*
+    from (select win, pubkey_num, sum(events) as events, count(*) as kinds,
             min(first_at) as first_at, max(last_at) as last_at
-          from verify_pairs group by win, pubkey) t
-    cross join lateral (values ('events', events), ('kinds', kinds),
-        ('first_at', case when win = 0 then first_at end),
-        ('last_at', case when win = 0 then last_at end)) as c (name, value)
-    union all
-    select 'pubkey_kinds', concat_ws(' ', win, encode(pubkey, 'hex'), kind), events
-    from verify_pairs
-    union all
-    select 'relays_statistics', concat_ws(' ', win, relay_id, c.name), c.value
-    from (select win, relay_id, sum(events) as events, count(distinct pubkey) as pubkeys,
+          from verify_pairs group by win, pubkey_num) e
+    full join stats_pubkeys a using (win, pubkey_num)
+    cross join lateral (values
+        ('events', e.events, a.events), ('kinds', e.kinds, a.kinds),
+        ('first_at', e.first_at, a.first_at), ('last_at', e.last_at, a.last_at))
+        as c (name, expected, actual)
+), pubkey_kind as (
+    select 'pubkey_kinds' as statistic, win, pubkey_num, kind, c.*
+    from verify_pairs e full join stats_pubkey_kinds a using (win, pubkey_num, kind)
+    cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
+), relay as (
+    select 'relays_statistics' as statistic, win, relay_id, c.*
+    from (select win, relay_id, sum(events) as events, count(distinct pubkey_num) as pubkeys,
             count(distinct kind) as kinds, min(first_at) as first_at, max(last_at) as last_at
-          from verify_relay_pairs group by win, relay_id) t
-    cross join lateral (values ('events', events), ('pubkeys', pubkeys), ('kinds', kinds),
-        ('first_at', case when win = 0 then first_at end),
-        ('last_at', case when win = 0 then last_at end)) as c (name, value)
-    union all
-    select 'kind_counts_by_relay', concat_ws(' ', win, relay_id, kind, c.name), c.value
+          from verify_relay_pairs group by win, relay_id) e
+    full join stats_relays a using (win, relay_id)
+    cross join lateral (values
+        ('events', e.events, a.events), ('pubkeys', e.pubkeys, a.pubkeys),
+        ('kinds', e.kinds, a.kinds), ('first_at', e.first_at, a.first_at),
+        ('last_at', e.last_at, a.last_at)) as c (name, expected, actual)
+), relay_kind as (
+    select 'kind_counts_by_relay' as statistic, win, relay_id, kind, c.*
     from (select win, relay_id, kind, sum(events) as events, count(*) as pubkeys
-          from verify_relay_pairs group by win, relay_id, kind) t
-    cross join lateral (values ('events', events), ('pubkeys', pubkeys)) as c (name, value)
-    union all
-    select 'pubkey_counts_by_relay',
-        concat_ws(' ', win, relay_id, encode(pubkey, 'hex'), c.name), c.value
-    from (select win, relay_id, pubkey, sum(events) as events, count(*) as kinds,
+          from verify_relay_pairs group by win, relay_id, kind) e
+    full join stats_relay_kinds a using (win, relay_id, kind)
+    cross join lateral (values ('events', e.events, a.events), ('pubkeys', e.pubkeys, a.pubkeys))
+        as c (name, expected, actual)
+), relay_pubkey as (
+    select 'pubkey_counts_by_relay' as statistic, win, relay_id, pubkey_num, c.*
+    from (select win, relay_id, pubkey_num, sum(events) as events, count(*) as kinds,
             min(first_at) as first_at, max(last_at) as last_at
-          from verify_relay_pairs group by win, relay_id, pubkey) t
-    cross join lateral (values ('events', events), ('kinds', kinds),
-        ('first_at', case when win = 0 then first_at end),
-        ('last_at', case when win = 0 then last_at end)) as c (name, value)
+          from verify_relay_pairs group by win, relay_id, pubkey_num) e
+    full join stats_relay_pubkeys a using (win, relay_id, pubkey_num)
+    cross join lateral (values
+        ('events', e.events, a.events), ('kinds', e.kinds, a.kinds),
+        ('first_at', e.first_at, a.first_at), ('last_at', e.last_at, a.last_at))
+        as c (name, expected, actual)
+), relay_pubkey_kind as (
+    select 'relay_pubkey_kinds' as statistic, win, relay_id, pubkey_num, kind, c.*
+    from verify_relay_pairs e
+    full join stats_relay_pubkey_kinds a using (win, relay_id, pubkey_num, kind)
+    cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
+), hour as (
+    select 'events_by_hour' as statistic, concat_ws(' ', hour * 3600, 'kind', kind) as key, c.*
+    from verify_hours e full join stats_hours a using (kind, hour)
+    cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
+), day as (
+    select 'events_by_day' as statistic, concat_ws(' ', day * 86400, 'kind', kind) as key, c.*
+    from (select kind, div(hour, 24)::bigint as day, sum(events) as events
+          from verify_hours group by 1, 2) e
+    full join stats_days a using (kind, day)
+    cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
+), numbered (statistic, win, relay_id, pubkey_num, kind, name, expected, actual) as (
+    select statistic, win, null::integer, pubkey_num, null::integer, name, expected, actual
+    from pubkey where coalesce(expected, 0) is distinct from coalesce(actual, 0)
     union all
-    select 'relay_pubkey_kinds', concat_ws(' ', win, relay_id, encode(pubkey, 'hex'), kind), events
-    from verify_relay_pairs
-), actual (statistic, key, value) as (
-    select 'events_statistics', w.name || ' ' || c.name, c.value
-    from rollup_windows w left join stats_totals t using (win)
-    cross join lateral (values ('events', t.events), ('pubkeys', t.pubkeys), ('kinds', t.kinds),
-        ('regular', t.regular), ('replaceable', t.replaceable), ('ephemeral', t.ephemeral),
-        ('addressable', t.addressable)) as c (name, value)
+    select statistic, win, null, pubkey_num, kind, name, expected, actual
+    from pubkey_kind where coalesce(expected, 0) is distinct from coalesce(actual, 0)
     union all
-    select 'kind_counts_total', concat_ws(' ', win, kind, c.name), c.value from stats_kinds
-    cross join lateral (values ('events', events), ('pubkeys', pubkeys)) as c (name, value)
+    select statistic, win, relay_id, null, null, name, expected, actual
+    from relay where coalesce(expected, 0) is distinct from coalesce(actual, 0)
     union all
-    select 'pubkey_counts_total', concat_ws(' ', win, encode(pubkey, 'hex'), c.name), c.value
-    from stats_pubkeys
-    cross join lateral (values ('events', events), ('kinds', kinds), ('first_at', first_at),
-        ('last_at', last_at)) as c (name, value)
+    select statistic, win, relay_id, null, kind, name, expected, actual
+    from relay_kind where coalesce(expected, 0) is distinct from coalesce(actual, 0)
     union all
-    select 'pubkey_kinds', concat_ws(' ', win, encode(pubkey, 'hex'), kind), events
-    from stats_pubkey_kinds
+    select statistic, win, relay_id, pubkey_num, null, name, expected, actual
+    from relay_pubkey where coalesce(expected, 0) is distinct from coalesce(actual, 0)
     union all
-    select 'relays_statistics', concat_ws(' ', win, relay_id, c.name), c.value from stats_relays
-    cross join lateral (values ('events', events), ('pubkeys', pubkeys), ('kinds', kinds),
-        ('first_at', first_at), ('last_at', last_at)) as c (name, value)
+    select statistic, win, relay_id, pubkey_num, kind, name, expected, actual
+    from relay_pubkey_kind where coalesce(expected, 0) is distinct from coalesce(actual, 0)
+), named as (
+    select statistic, key, name, expected, actual from total
+    union all select statistic, key, name, expected, actual from kind
+    union all select statistic, key, name, expected, actual from hour
+    union all select statistic, key, name, expected, actual from day
     union all
-    select 'kind_counts_by_relay', concat_ws(' ', win, relay_id, kind, c.name), c.value
-    from stats_relay_kinds
-    cross join lateral (values ('events', events), ('pubkeys', pubkeys)) as c (name, value)
-    union all
-    select 'pubkey_counts_by_relay',
-        concat_ws(' ', win, relay_id, encode(pubkey, 'hex'), c.name), c.value
-    from stats_relay_pubkeys
-    cross join lateral (values ('events', events), ('kinds', kinds), ('first_at', first_at),
-        ('last_at', last_at)) as c (name, value)
-    union all
-    select 'relay_pubkey_kinds', concat_ws(' ', win, relay_id, encode(pubkey, 'hex'), kind), events
-    from stats_relay_pubkey_kinds
+    select n.statistic,
+        concat_ws(' ', w.name, coalesce(r.url, 'relay ' || n.relay_id), encode(k.pubkey, 'hex'),
+            'kind ' || n.kind),
+        n.name, n.expected, n.actual
+    from numbered n
+    left join rollup_windows w using (win)
+    left join relays r on r.id = n.relay_id
+    left join pubkeys k on k.num = n.pubkey_num
 )
-select statistic, key, e.value::bigint as expected, a.value::bigint as actual
-from expected e full join actual a using (statistic, key)
-where coalesce(e.value, 0) is distinct from coalesce(a.value, 0)
+select statistic, key || ' ' || name as key, expected::bigint as expected, actual::bigint as actual
+from named
+where coalesce(expected, 0) is distinct from coalesce(actual, 0)
 order by statistic, key
 limit $1

@@ -1,21 +1,71 @@
--- Counts every (window, pubkey, kind) and (window, relay, pubkey, kind) from the base tables, at
--- the moment that the statistics describe. Batches still in the queue are no part of that.
+-- Counts every (window, pubkey, kind), (window, relay, pubkey, kind) and (kind, hour) from the base
+-- tables, at the moment that the statistics describe. What waits in the queue is no part of that
+-- yet: batches that were added are left out, what was removed is still counted.
 create temporary table verify_queued_events on commit drop as
-    select num from rollup_queue, unnest(event_nums) as num;
+    select num from rollup_queue, unnest(event_nums[1:new_events]) as num where not removal;
 create temporary table verify_queued_associations on commit drop as
-    select num, relay_id from rollup_queue, unnest(assoc_events, assoc_relays) as a (num, relay_id);
+    select q.event_nums[a.position] as num, a.relay_id
+    from rollup_queue q, unnest(q.assoc_positions, q.assoc_relays) as a (position, relay_id)
+    where not q.removal;
+create temporary table verify_removed on commit drop as
+    select e.created_at, e.kind, substr(q.pubkeys, (e.n * 32 - 31)::integer, 32) as pubkey,
+        e.n <= q.new_events as event,
+        array(select a.relay_id from unnest(q.assoc_positions, q.assoc_relays)
+                as a (position, relay_id) where a.position = e.n) as relays
+    from rollup_queue q,
+        unnest(q.created_ats, q.kinds) with ordinality as e (created_at, kind, n)
+    where q.removal;
+analyze verify_queued_events;
+analyze verify_queued_associations;
+
 create temporary table verify_pairs on commit drop as
-    select w.win, e.pubkey, e.kind, count(*) as events,
-        min(e.created_at) as first_at, max(e.created_at) as last_at
-    from rollup_state s, rollup_windows w, events e
-    where (w.seconds is null or (e.created_at > s.as_of - w.seconds and e.created_at <= s.as_of))
-        and not exists (select from verify_queued_events q where q.num = e.num)
-    group by w.win, e.pubkey, e.kind;
+    with counted as (
+        select w.win, e.pubkey, e.kind, count(*) as events,
+            min(e.created_at) as first_at, max(e.created_at) as last_at
+        from rollup_state s, rollup_windows w, (
+            select created_at, pubkey, kind from events e
+            where not exists (select from verify_queued_events q where q.num = e.num)
+            union all
+            select created_at, pubkey, kind from verify_removed where event
+        ) e
+        where w.seconds is null
+            or (e.created_at > s.as_of - w.seconds and e.created_at <= s.as_of)
+        group by w.win, e.pubkey, e.kind
+    )
+    select c.win, k.num as pubkey_num, c.kind, c.events,
+        case when c.win = 0 then c.first_at end as first_at,
+        case when c.win = 0 then c.last_at end as last_at
+    from counted c left join pubkeys k using (pubkey);
+
 create temporary table verify_relay_pairs on commit drop as
-    select w.win, er.relay_id, e.pubkey, e.kind, count(*) as events,
-        min(e.created_at) as first_at, max(e.created_at) as last_at
-    from rollup_state s, rollup_windows w, events e join events_relays er on er.event_num = e.num
-    where (w.seconds is null or (e.created_at > s.as_of - w.seconds and e.created_at <= s.as_of))
-        and not exists (select from verify_queued_associations q
-            where q.num = er.event_num and q.relay_id = er.relay_id)
-    group by w.win, er.relay_id, e.pubkey, e.kind;
+    with counted as (
+        select w.win, e.relay_id, e.pubkey, e.kind, count(*) as events,
+            min(e.created_at) as first_at, max(e.created_at) as last_at
+        from rollup_state s, rollup_windows w, (
+            select er.relay_id, e.created_at, e.pubkey, e.kind
+            from events e join events_relays er on er.event_num = e.num
+            where not exists (select from verify_queued_associations q
+                where q.num = er.event_num and q.relay_id = er.relay_id)
+            union all
+            select unnest(relays), created_at, pubkey, kind from verify_removed
+        ) e
+        where w.seconds is null
+            or (e.created_at > s.as_of - w.seconds and e.created_at <= s.as_of)
+        group by w.win, e.relay_id, e.pubkey, e.kind
+    )
+    select c.win, c.relay_id, k.num as pubkey_num, c.kind, c.events,
+        case when c.win = 0 then c.first_at end as first_at,
+        case when c.win = 0 then c.last_at end as last_at
+    from counted c left join pubkeys k using (pubkey);
+
+create temporary table verify_hours on commit drop as
+    select e.kind, div(e.created_at, 3600)::bigint as hour, count(*) as events
+    from (
+        select created_at, kind from events e
+        where not exists (select from verify_queued_events q where q.num = e.num)
+        union all
+        select created_at, kind from verify_removed where event
+    ) e
+    group by 1, 2;
+analyze verify_pairs;
+analyze verify_relay_pairs;

@@ -1,0 +1,65 @@
+//! What the benchmarks share: options, a Postgres of their own, corpora on disk, percentiles.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bigbrotr_testkit::population::Corpus;
+
+/// When the newest event of every benchmark was made: Unix seconds.
+pub(crate) const NOW: i64 = 1_750_000_000;
+
+/// Returns the value of `--name` among the arguments, else the default.
+pub(crate) fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
+    let mut arguments = std::env::args().skip_while(|a| a != &format!("--{name}"));
+    match (arguments.next(), arguments.next()) {
+        (Some(_), Some(value)) => match value.parse() {
+            Ok(value) => value,
+            Err(_) => panic!("--{name} {value} cannot be read"),
+        },
+        (Some(_), None) => panic!("--{name} needs a value"),
+        _ => default,
+    }
+}
+
+/// Opens the corpus of so many events, made and signed first if it is not there: about 2 minutes
+/// and 780 MB for a million.
+pub(crate) fn corpus(seed: u64, events: usize) -> impl Iterator<Item = String> {
+    let path = corpus_path(seed, events);
+    if !path.exists() {
+        eprintln!("signing {events} events into {}, once", path.display());
+        let partial = path.with_extension("partial");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        let mut file = BufWriter::new(File::create(&partial).expect("a file"));
+        Corpus::new(Corpus::config(seed, events, NOW))
+            .write(&mut file)
+            .expect("a corpus");
+        std::fs::rename(&partial, &path).expect("a corpus");
+    }
+    let file = File::open(&path).expect("a corpus");
+    BufReader::with_capacity(1 << 20, file)
+        .lines()
+        .map(|line| line.expect("a line"))
+}
+
+fn corpus_path(seed: u64, events: usize) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("corpus-{seed}-{events}.jsonl"))
+}
+
+/// Returns the share (0 to 1) of sorted durations as milliseconds.
+pub(crate) fn percentile(sorted: &[Duration], share: f64) -> f64 {
+    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len() - 1);
+    sorted[index].as_secs_f64() * 1e3
+}
+
+/// Returns the most memory that this process has had: MB.
+pub(crate) fn peak_memory_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or_default()
+        / 1024
+}
