@@ -3,4 +3,4 @@
 -- path: /events/stats
 -- param window: window = all; the stretch of created_at that counts, up to as_of
 select "window", events, regular, replaceable, ephemeral, addressable, pubkeys, kinds
-from events_statistics where "window" = :window
+from events_statistics where win = window_number(:window)

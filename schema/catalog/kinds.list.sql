@@ -8,7 +8,8 @@
 -- order kind: kind integer asc
 -- limit: 100..1000
 select kind, class, events, pubkeys from kind_counts_total
-where "window" = :window and :relay is null
+where win = window_number(:window) and :relay is null
 union all
 select kind, class, events, pubkeys from kind_counts_by_relay
-where "window" = :window and relay = :relay
+where win = window_number(:window)
+    and relay_id = (select relay_id from relay_keys where relay = :relay)

@@ -5,4 +5,6 @@
 -- param pubkey: pubkey; the pubkey
 -- param window: window = all; the stretch of created_at that counts, up to as_of
 select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at
-from pubkey_counts_total where pubkey = :pubkey and "window" = :window
+from pubkey_counts_total
+where win = window_number(:window)
+    and pubkey_num = (select pubkey_num from pubkey_keys where pubkey = :pubkey)

@@ -1,8 +1,8 @@
 -- name: pubkeys.list
--- help: Pubkeys with their events and distinct kinds.
+-- help: Pubkeys with their events and distinct kinds, those with most events first.
 -- path: /pubkeys
 -- param window: window = all; the stretch of created_at that counts, up to as_of
--- order events: events bigint desc, pubkey text asc
+-- order events: events bigint desc, _num integer asc
 -- limit: 100..1000
-select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at
-from pubkey_counts_total where "window" = :window
+select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at, pubkey_num as _num
+from pubkey_counts_total where win = window_number(:window)

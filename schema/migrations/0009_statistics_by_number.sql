@@ -142,24 +142,16 @@ comment on column stats_pubkeys.first_at is 'earliest created_at, window all onl
 comment on column stats_relays.first_at is 'earliest created_at, window all only';
 comment on column stats_relay_pubkeys.first_at is 'earliest created_at, window all only';
 
--- Series: whole hours and whole days of created_at (UTC), for all time.
-create table stats_hours (
-    hour   bigint not null,
-    events bigint not null,
-    kind   integer not null,
-    primary key (kind, hour)
+-- Series: events by whole hours and whole days of created_at (UTC), for all time.
+create table stats_series (
+    at             bigint not null,
+    events         bigint not null,
+    bucket_seconds integer not null check (bucket_seconds in (3600, 86400)),
+    kind           integer not null,
+    primary key (bucket_seconds, kind, at)
 ) with (fillfactor = 80);
-comment on column stats_hours.hour is 'created_at / 3600, rounded down';
-create index stats_hours_by_hour on stats_hours (hour);
-
-create table stats_days (
-    day    bigint not null,
-    events bigint not null,
-    kind   integer not null,
-    primary key (kind, day)
-) with (fillfactor = 80);
-comment on column stats_days.day is 'created_at / 86400, rounded down';
-create index stats_days_by_day on stats_days (day);
+comment on column stats_series.at is 'the bucket''s first second';
+create index stats_series_by_time on stats_series (bucket_seconds, at);
 
 -- The archive as it is goes through the queue like anything new.
 insert into rollup_queue
@@ -261,6 +253,11 @@ create function window_number(name text) returns smallint language sql immutable
     select (case name when 'all' then 0 when '1h' then 1 when '24h' then 2 when '7d' then 3
         when '30d' then 4 end)::smallint;
 $$;
+-- Its length in seconds; longer than time for the window without bounds.
+create function window_seconds(name text) returns bigint language sql immutable parallel safe as $$
+    select case name when '1h' then 3600 when '24h' then 86400 when '7d' then 604800
+        when '30d' then 2592000 when 'all' then 9007199254740992 end;
+$$;
 
 create view events_statistics as
 select w.name as window, t.events, t.regular, t.replaceable, t.ephemeral, t.addressable,
@@ -332,20 +329,23 @@ left join stats_relays s on s.relay_id = r.id and s.win = 0;
 create view relay_keys as select url as relay, id as relay_id from relays;
 create view pubkey_keys as select pubkey, num as pubkey_num from pubkeys;
 
--- Events per whole hour and day, by kind; how many NIP-01 classes they fall into follows from it.
-create view events_by_hour as
-select hour * 3600 as at, kind, kind_class(kind) as class, events from stats_hours;
-create view events_by_day as
-select day * 86400 as at, kind, kind_class(kind) as class, events from stats_days;
+create view events_series as
+select bucket_seconds, at, kind, kind_class(kind) as class, events from stats_series;
+
+-- Every check of every relay.
+create view relay_checks as
+select r.url as relay, m.checked_at, m.openable, m.readable, m.writable,
+    m.rtt_open_ms, m.rtt_read_ms, m.rtt_write_ms, m.relay_id
+from relay_metadata m join relays r on r.id = m.relay_id;
 
 revoke execute on function insert_event, rollup_enqueue, window_number,
-    lock_archive_for_writing, lock_archive_for_removal from public;
-grant execute on function window_number to readonly_public, readonly_system, admin;
+    window_seconds, lock_archive_for_writing, lock_archive_for_removal from public;
+grant execute on function window_number, window_seconds to readonly_public, readonly_system, admin;
 grant execute on function insert_event, rollup_enqueue, lock_archive_for_writing,
     lock_archive_for_removal to admin;
 grant select on events_statistics, kind_counts_total, kind_counts_by_relay, pubkey_counts_total,
     pubkey_counts_by_relay, relays_statistics, relays_overview, relay_keys, pubkey_keys,
-    events_by_hour, events_by_day
+    events_series, relay_checks
 to readonly_public, readonly_system;
 grant select on rollup_queue, stats_totals to readonly_system;
 grant select, insert, update, delete on all tables in schema public to admin;

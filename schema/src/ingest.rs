@@ -9,6 +9,7 @@
 mod batch;
 mod checker;
 mod memory;
+mod pace;
 mod retry;
 mod verify;
 mod writer;

@@ -10,6 +10,16 @@ pub const INGEST_BATCH_EVENTS: usize = 5_000;
 /// batch of gigabytes.
 pub const INGEST_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
+/// From this lag of the statistics on, the intake folds before it writes on: half of the two
+/// seconds that are promised at most.
+pub const INGEST_HELP_FROM_LAG: Duration = Duration::from_secs(1);
+
+/// Pause while another process folds.
+pub const INGEST_HELP_PAUSE: Duration = Duration::from_millis(10);
+
+/// The most steps (or pauses) after one batch: a rollup that hangs must not stop the archive.
+pub const INGEST_HELP_STEPS: u32 = 200;
+
 /// How often a batch may meet events that another process archives at the same moment before it
 /// fails.
 pub const INSERT_COLLISIONS: usize = 5;

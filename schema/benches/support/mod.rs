@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bigbrotr_core::event::Event;
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_schema::store::{RelayId, Store};
 use bigbrotr_testkit::population::Corpus;
 
 /// When the newest event of every benchmark was made: Unix seconds.
@@ -45,6 +49,42 @@ pub(crate) fn corpus(seed: u64, events: usize) -> impl Iterator<Item = String> {
 
 fn corpus_path(seed: u64, events: usize) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("corpus-{seed}-{events}.jsonl"))
+}
+
+/// Parses JSON lines on all cores, in order.
+pub(crate) fn parse(lines: &[String]) -> Vec<Event> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = lines
+            .chunks(lines.len().div_ceil(cores).max(1))
+            .map(|part| {
+                scope.spawn(move || {
+                    part.iter()
+                        .map(|line| Event::from_json(line).expect("an event"))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().expect("a thread"))
+            .collect()
+    })
+}
+
+/// Adds two relays.
+pub(crate) async fn relays(store: &Store) -> Vec<RelayId> {
+    let mut ids = Vec::new();
+    for url in ["wss://one.example.com", "wss://two.example.com"] {
+        let url = RelayUrl::parse(url, &UrlPolicy::default()).expect("a URL");
+        store
+            .insert_relays(std::slice::from_ref(&url))
+            .await
+            .expect("a relay");
+        let relay = store.get_relay(&url).await.expect("a relay");
+        ids.push(relay.expect("a relay").id);
+    }
+    ids
 }
 
 /// Returns the share (0 to 1) of sorted durations as milliseconds.

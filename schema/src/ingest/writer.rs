@@ -7,11 +7,11 @@ use bigbrotr_core::event::{Event, EventId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::IngestMetrics;
 use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
 use super::verify::check;
+use super::{IngestMetrics, pace};
 use crate::error::StoreError;
 use crate::limits::CHECKED_AHEAD;
 use crate::store::{ArchivedEvents, Store};
@@ -86,6 +86,7 @@ impl Writer {
                     self.metrics.associations.inc_by(written.new_associations);
                     self.remember(&batch, written);
                     self.metrics.known.inc_by(batch.answer().known);
+                    self.keep_pace(&stop).await;
                 }
                 // Dropping the batch tells the submitters that nothing of it is durable.
                 Err(error) => {
@@ -99,6 +100,15 @@ impl Writer {
                 }
             }
         }
+    }
+
+    async fn keep_pace(&self, stop: &CancellationToken) {
+        let pace = async {
+            pace::keep_pace(&self.store, stop).await;
+            Ok(())
+        };
+        // The node stops: that the statistics were late is of no concern any more.
+        drop(Retry::new(&self.metrics, stop).bounded(pace).await);
     }
 
     fn remember(&self, batch: &Batch, written: ArchivedEvents) {

@@ -72,15 +72,10 @@ with total as (
     from verify_relay_pairs e
     full join stats_relay_pubkey_kinds a using (win, relay_id, pubkey_num, kind)
     cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
-), hour as (
-    select 'events_by_hour' as statistic, concat_ws(' ', hour * 3600, 'kind', kind) as key, c.*
-    from verify_hours e full join stats_hours a using (kind, hour)
-    cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
-), day as (
-    select 'events_by_day' as statistic, concat_ws(' ', day * 86400, 'kind', kind) as key, c.*
-    from (select kind, div(hour, 24)::bigint as day, sum(events) as events
-          from verify_hours group by 1, 2) e
-    full join stats_days a using (kind, day)
+), series as (
+    select 'events_series' as statistic,
+        concat_ws(' ', bucket_seconds, 'seconds from', at, 'kind', kind) as key, c.*
+    from verify_series e full join stats_series a using (bucket_seconds, kind, at)
     cross join lateral (values ('events', e.events, a.events)) as c (name, expected, actual)
 ), numbered (statistic, win, relay_id, pubkey_num, kind, name, expected, actual) as (
     select statistic, win, null::integer, pubkey_num, null::integer, name, expected, actual
@@ -103,8 +98,7 @@ with total as (
 ), named as (
     select statistic, key, name, expected, actual from total
     union all select statistic, key, name, expected, actual from kind
-    union all select statistic, key, name, expected, actual from hour
-    union all select statistic, key, name, expected, actual from day
+    union all select statistic, key, name, expected, actual from series
     union all
     select n.statistic,
         concat_ws(' ', w.name, coalesce(r.url, 'relay ' || n.relay_id), encode(k.pubkey, 'hex'),

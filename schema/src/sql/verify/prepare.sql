@@ -1,4 +1,4 @@
--- Counts every (window, pubkey, kind), (window, relay, pubkey, kind) and (kind, hour) from the base
+-- Counts every (window, pubkey, kind), (window, relay, pubkey, kind) and (bucket, kind) from the base
 -- tables, at the moment that the statistics describe. What waits in the queue is no part of that
 -- yet: batches that were added are left out, what was removed is still counted.
 create temporary table verify_queued_events on commit drop as
@@ -58,14 +58,15 @@ create temporary table verify_relay_pairs on commit drop as
         case when c.win = 0 then c.last_at end as last_at
     from counted c left join pubkeys k using (pubkey);
 
-create temporary table verify_hours on commit drop as
-    select e.kind, div(e.created_at, 3600)::bigint as hour, count(*) as events
-    from (
+create temporary table verify_series on commit drop as
+    select b.bucket_seconds, e.kind, e.created_at - e.created_at % b.bucket_seconds as at,
+        count(*) as events
+    from (values (3600), (86400)) as b (bucket_seconds), (
         select created_at, kind from events e
         where not exists (select from verify_queued_events q where q.num = e.num)
         union all
         select created_at, kind from verify_removed where event
     ) e
-    group by 1, 2;
+    group by 1, 2, 3;
 analyze verify_pairs;
 analyze verify_relay_pairs;

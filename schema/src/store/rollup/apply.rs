@@ -9,7 +9,7 @@ use bigbrotr_core::event::KindClass;
 use sqlx::PgConnection;
 
 use super::counters::{Change, Changed, Counters};
-use super::fold::{BucketDeltas, Delta, Fold};
+use super::fold::{Delta, Fold, SeriesDeltas};
 use crate::error::StoreError;
 
 const PUBKEY_KINDS: Counters<3> = Counters {
@@ -54,15 +54,9 @@ const RELAYS: Counters<2> = Counters {
     distinct: &["pubkeys", "kinds"],
     spans: true,
 };
-const HOURS: Counters<2> = Counters {
-    table: "stats_hours",
-    keys: ["kind", "hour"],
-    distinct: &[],
-    spans: false,
-};
-const DAYS: Counters<2> = Counters {
-    table: "stats_days",
-    keys: ["kind", "day"],
+const SERIES: Counters<3> = Counters {
+    table: "stats_series",
+    keys: ["bucket_seconds", "kind", "at"],
     distinct: &[],
     spans: false,
 };
@@ -82,8 +76,7 @@ pub(super) async fn apply(
 ) -> Result<Applied, StoreError> {
     let pubkeys = apply_events(connection, fold).await?;
     let (relay_pubkeys, relays) = apply_relays(connection, fold).await?;
-    HOURS.add(connection, buckets(&fold.hours)).await?;
-    DAYS.add(connection, buckets(&fold.days)).await?;
+    SERIES.add(connection, buckets(&fold.series)).await?;
     Ok(Applied {
         pubkeys,
         relay_pubkeys,
@@ -163,11 +156,11 @@ fn changes<const K: usize>(sums: Sums<K>) -> Vec<Change<K>> {
         .collect()
 }
 
-fn buckets(deltas: &BucketDeltas) -> Vec<Change<2>> {
+fn buckets(deltas: &SeriesDeltas) -> Vec<Change<3>> {
     deltas
         .iter()
-        .map(|(&(kind, bucket), &n)| Change {
-            key: [kind.into(), bucket],
+        .map(|(&(bucket_seconds, kind, at), &n)| Change {
+            key: [bucket_seconds, kind.into(), at],
             delta: Delta {
                 n,
                 ..Delta::default()

@@ -55,16 +55,18 @@ pub(super) type EventDeltas = HashMap<(i16, i32, i32), Delta>;
 /// Counters of (window, relay, pubkey, kind).
 pub(super) type RelayDeltas = HashMap<(i16, i32, i32, i32), Delta>;
 
-/// Counters of (kind, whole hour or day of `created_at`).
-pub(super) type BucketDeltas = HashMap<(i32, i64), i64>;
+/// Counters of (length of the bucket in seconds, kind, the bucket's first second).
+pub(super) type SeriesDeltas = HashMap<(i64, i32, i64), i64>;
+
+/// Hours and days: the buckets of the series, seconds.
+const BUCKETS: [i64; 2] = [3_600, 86_400];
 
 /// What one step changes at the lowest level; everything above follows from it.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     pub(super) events: EventDeltas,
     pub(super) relays: RelayDeltas,
-    pub(super) hours: BucketDeltas,
-    pub(super) days: BucketDeltas,
+    pub(super) series: SeriesDeltas,
 }
 
 impl Fold {
@@ -86,14 +88,10 @@ impl Fold {
     }
 
     /// Adds an event to the series or takes it out.
-    pub(super) fn bucket(&mut self, kind: i32, created_at: i64, n: i64) {
-        *self
-            .hours
-            .entry((kind, created_at.div_euclid(3_600)))
-            .or_default() += n;
-        *self
-            .days
-            .entry((kind, created_at.div_euclid(86_400)))
-            .or_default() += n;
+    pub(super) fn series(&mut self, kind: i32, created_at: i64, n: i64) {
+        for bucket in BUCKETS {
+            let at = created_at - created_at.rem_euclid(bucket);
+            *self.series.entry((bucket, kind, at)).or_default() += n;
+        }
     }
 }

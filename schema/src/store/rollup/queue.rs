@@ -159,7 +159,7 @@ impl QueuedBatch {
             for win in windows_of(created_at, as_of) {
                 fold.event(change(position, win));
             }
-            fold.bucket(self.kinds[position], created_at, n);
+            fold.series(self.kinds[position], created_at, n);
         }
         for (position, &relay) in self.assoc_positions.iter().zip(&self.assoc_relays) {
             let position = *position as usize - 1;
