@@ -22,6 +22,8 @@ pub enum ServiceName {
     Initializer,
     /// Keeps the statistics current.
     Rollup,
+    /// Removes from the archive what the implementation does not keep.
+    Retention,
     /// The embedded relay.
     Relay,
     /// The REST mirror.
@@ -38,9 +40,10 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All services in starting order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Initializer,
         Self::Rollup,
+        Self::Retention,
         Self::Relay,
         Self::Api,
         Self::Dvm,
@@ -54,6 +57,7 @@ impl ServiceName {
         match self {
             Self::Initializer => "initializer",
             Self::Rollup => "rollup",
+            Self::Retention => "retention",
             Self::Relay => "relay",
             Self::Api => "api",
             Self::Dvm => "dvm",

@@ -79,7 +79,7 @@ pub(crate) struct Options {
         hide_env_values = true
     )]
     pub(crate) database_url: Option<String>,
-    /// Which services this process runs: initializer, rollup, relay, api, dvm, monitor,
+    /// Which services this process runs: initializer, rollup, retention, relay, api, dvm, monitor,
     /// synchronizer, priority-synchronizer
     #[arg(
         long,

@@ -88,6 +88,7 @@ fn module(service: ServiceName) -> &'static str {
     match service {
         ServiceName::Initializer => "bigbrotr_schema::initializer",
         ServiceName::Rollup => "bigbrotr_schema::rollup",
+        ServiceName::Retention => "bigbrotr_schema::retention",
         ServiceName::Relay => "bigbrotr_relay",
         ServiceName::Api => "bigbrotr_dvm::api",
         ServiceName::Dvm => "bigbrotr_dvm::dvm",

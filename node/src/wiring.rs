@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | initializer | schema | has run before anything else is made |
 //! | rollup | schema | the store |
+//! | retention | schema | the store |
 //! | relay | relay | the store, our public key |
 //! | api | dvm | the catalogue, the health board |
 //! | dvm | dvm | the catalogue, the store, our key, the delivery of answers |
@@ -23,6 +24,7 @@ use bigbrotr_dvm::{ApiService, DvmService};
 use bigbrotr_relay::RelayService;
 use bigbrotr_schema::catalog::Catalog;
 use bigbrotr_schema::ingest::Ingest;
+use bigbrotr_schema::retention::RetentionService;
 use bigbrotr_schema::rollup::RollupService;
 use bigbrotr_schema::store::{Store, SyncScope};
 use nostr::Keys;
@@ -61,6 +63,7 @@ impl Wiring<'_> {
         Ok(Some(match name {
             ServiceName::Initializer => return Ok(None),
             ServiceName::Rollup => RollupService::new(self.store.clone(), &self.registry)?,
+            ServiceName::Retention => RetentionService::new(self.store.clone(), &self.registry)?,
             ServiceName::Relay => self.relay(places).await?,
             ServiceName::Api => self.api(places).await?,
             ServiceName::Dvm => self.dvm()?,

@@ -9,6 +9,7 @@
 //! database. `--layout months` is what decision 6 compares with: events partitioned by month of
 //! `created_at`. With `--url` an empty database of yours is used, and left as it is in the end.
 
+#[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,15 @@
 //! The configuration section `database`.
 
+mod retention;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bigbrotr_core::config::{Secret, Section, duration};
+use bigbrotr_core::config::{Checks, Invalid, Secret, Section, duration};
 use serde::{Deserialize, Serialize};
+
+pub use self::retention::{Retention, RetentionConfig};
 
 /// Where the database is and how it is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,8 @@ pub struct DatabaseConfig {
     pub embedded: EmbeddedSection,
     /// What is kept of each event.
     pub archive: ArchiveConfig,
+    /// For how long it is kept.
+    pub retention: RetentionConfig,
 }
 
 /// The node's private Postgres.
@@ -96,10 +102,17 @@ impl Default for DatabaseConfig {
             query_timeout: Duration::from_secs(5),
             embedded: EmbeddedSection::default(),
             archive: ArchiveConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }
 
 impl Section for DatabaseConfig {
     const NAME: &'static str = "database";
+
+    fn validate(&self) -> Result<(), Vec<Invalid>> {
+        let mut checks = Checks::new();
+        checks.nested("retention", self.retention.validate());
+        checks.finish()
+    }
 }

@@ -42,7 +42,7 @@ struct Submission {
 /// How a submitter hears of its events.
 type Answer = oneshot::Sender<Result<Ingested, StoreError>>;
 
-/// What became of submitted events. The three add up to their number.
+/// What became of submitted events. The four add up to their number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ingested {
     /// Events that the archive did not have.
@@ -52,6 +52,9 @@ pub struct Ingested {
     /// Events with a wrong id or signature, or that the database would not take: counted, named
     /// in the log, never stored.
     pub refused: u64,
+    /// Events of a kind or age that this implementation does not keep: see
+    /// [`crate::config::RetentionConfig`].
+    pub unkept: u64,
 }
 
 /// The intake of the archive. Clones share one queue and one writer.
@@ -77,6 +80,7 @@ impl Ingest {
         let checker = Checker {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
+            retention: store.config.retention.policy(),
             memory: memory.clone(),
             checked: to_writer,
         };
@@ -121,6 +125,7 @@ pub struct IngestMetrics {
     known: IntCounter,
     associations: IntCounter,
     refused: IntCounterVec,
+    unkept: IntCounter,
     retries: IntCounter,
     batch_seconds: Histogram,
 }
@@ -154,6 +159,10 @@ impl IngestMetrics {
                 ),
                 &["reason"],
             )?,
+            unkept: IntCounter::new(
+                "bigbrotr_ingest_unkept_events_total",
+                "Events received of a kind or age that is not kept.",
+            )?,
             retries: IntCounter::new(
                 "bigbrotr_ingest_retries_total",
                 "Ingest transactions that failed and were tried again.",
@@ -167,6 +176,7 @@ impl IngestMetrics {
         registry.register(Box::new(metrics.known.clone()))?;
         registry.register(Box::new(metrics.associations.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.unkept.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.batch_seconds.clone()))?;
         Ok(Arc::new(metrics))

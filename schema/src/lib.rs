@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod initializer;
 pub mod limits;
 mod recent;
+pub mod retention;
 pub mod rollup;
 pub mod store;
 #[cfg(feature = "testing")]

@@ -68,3 +68,12 @@ pub const LISTEN_REREAD_EVENTS: i64 = 10_000;
 
 /// Events that a listener reads in one go: bounds the memory of a burst.
 pub const LISTEN_READ_EVENTS: usize = 200;
+
+/// Events that one removal takes out: the archive's writers wait for it.
+pub const RETENTION_BATCH: usize = 2_000;
+
+/// Old events that are looked at for one removal.
+pub const RETENTION_SCAN: usize = 20_000;
+
+/// Pause between two removals.
+pub const RETENTION_PAUSE: Duration = Duration::from_millis(100);

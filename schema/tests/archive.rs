@@ -133,7 +133,8 @@ async fn every_valid_event_comes_back_byte_for_byte() {
         Ingested {
             new: count,
             known: 0,
-            refused: 0
+            refused: 0,
+            ..Ingested::default()
         }
     );
     for event in &events {
@@ -211,7 +212,8 @@ async fn invalid_events_are_refused_counted_and_leave_no_trace() {
         Ingested {
             new: 21,
             known: 1,
-            refused: 6
+            refused: 6,
+            ..Ingested::default()
         }
     );
     assert_eq!(archive.store.get_event(&twin.id).await.unwrap(), Some(twin));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bigbrotr_core::event::{Event, EventId};
 
 use super::{Answer, Ingested, Submission};
+use crate::config::Retention;
 use crate::recent::EventNum;
 use crate::store::{RelayId, Sighting};
 
@@ -19,6 +20,8 @@ pub(super) enum Standing {
     Known(EventNum),
     /// It is wrong.
     Refused,
+    /// It is of a kind or age that this implementation does not keep.
+    Unkept,
 }
 
 /// Submissions that are checked and written together.
@@ -59,6 +62,15 @@ impl Batch {
         }
     }
 
+    /// Marks events that the implementation does not keep at this moment (Unix seconds).
+    pub(super) fn leave_out(&mut self, policy: &Retention, now: i64) {
+        for (event, standing) in self.events.iter().zip(&mut self.standings) {
+            if !policy.keeps(event.kind, event.created_at, now) {
+                *standing = Standing::Unkept;
+            }
+        }
+    }
+
     /// Returns the positions of the events that go in.
     pub(super) fn fresh(&self) -> Vec<usize> {
         (0..self.events.len())
@@ -73,7 +85,7 @@ impl Batch {
             let num = match self.standings[n] {
                 Standing::New => None,
                 Standing::Known(num) => num,
-                Standing::Refused => continue,
+                Standing::Refused | Standing::Unkept => continue,
             };
             if let (Some(relay), seen_at) = self.senders[n] {
                 sightings.push(Sighting {
@@ -109,11 +121,13 @@ impl Batch {
                     Standing::New => ingested.new += 1,
                     Standing::Known(_) => ingested.known += 1,
                     Standing::Refused => ingested.refused += 1,
+                    Standing::Unkept => ingested.unkept += 1,
                 }
             }
             total.new += ingested.new;
             total.known += ingested.known;
             total.refused += ingested.refused;
+            total.unkept += ingested.unkept;
             // A submitter that went away does not want to know.
             drop(answer.send(Ok(ingested)));
         }

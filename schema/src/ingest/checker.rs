@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::retry::Retry;
 use super::verify::check;
 use super::{IngestMetrics, Submission};
+use crate::config::Retention;
 use crate::error::StoreError;
 use crate::limits::{INGEST_BATCH_BYTES, INGEST_BATCH_EVENTS};
 use crate::recent::EventNum;
@@ -21,6 +22,7 @@ use crate::store::Store;
 pub(super) struct Checker {
     pub(super) store: Store,
     pub(super) metrics: Arc<IngestMetrics>,
+    pub(super) retention: Retention,
     pub(super) memory: Memory,
     pub(super) checked: mpsc::Sender<Batch>,
 }
@@ -70,9 +72,11 @@ impl Checker {
     /// Decides what becomes of each event of the batch.
     async fn check(&self, batch: &mut Batch, stop: &CancellationToken) -> Result<(), StoreError> {
         let events = Arc::clone(&batch.events);
+        batch.leave_out(&self.retention, self.store.now());
         let standings = &mut batch.standings;
+        let open = |standing: &Standing| matches!(standing, Standing::Known(_));
         // Every id is checked, known or not: it is what ties a sighting to the content.
-        let all = (0..events.len()).collect();
+        let all = (0..events.len()).filter(|&n| open(&standings[n])).collect();
         let wrong = check(&events, all, Event::verify_id).await;
         self.metrics.refuse(standings, wrong);
         let (known, removals) = self.known(&events, standings, stop).await?;
@@ -80,7 +84,7 @@ impl Checker {
         // Copies of one event with different signatures are checked each on its own merit.
         let mut distinct = HashSet::new();
         let candidates: Vec<usize> = (0..events.len())
-            .filter(|&n| standings[n] != Standing::Refused && !known.contains_key(&events[n].id))
+            .filter(|&n| open(&standings[n]) && !known.contains_key(&events[n].id))
             .filter(|&n| distinct.insert((events[n].id, events[n].sig)))
             .collect();
         let wrong = check(&events, candidates.clone(), Event::verify_signature).await;
@@ -90,7 +94,7 @@ impl Checker {
             .collect();
         self.metrics.refuse(standings, wrong);
         for (n, event) in events.iter().enumerate() {
-            if forged.contains(&(event.id, event.sig)) {
+            if open(&standings[n]) && forged.contains(&(event.id, event.sig)) {
                 standings[n] = Standing::Refused;
             } else if let (Standing::Known(num), Some(found)) =
                 (&mut standings[n], known.get(&event.id))
@@ -100,7 +104,7 @@ impl Checker {
         }
         let mut fresh = HashSet::new();
         for n in candidates {
-            if standings[n] != Standing::Refused && fresh.insert(events[n].id) {
+            if open(&standings[n]) && fresh.insert(events[n].id) {
                 standings[n] = Standing::New;
             }
         }
@@ -120,7 +124,7 @@ impl Checker {
         let ids = events
             .iter()
             .zip(standings)
-            .filter(|(_, standing)| **standing != Standing::Refused)
+            .filter(|(_, standing)| matches!(standing, Standing::Known(_)))
             .map(|(event, _)| event.id);
         let mut known = self.memory.look_up(ids);
         if !known.unknown.is_empty() {

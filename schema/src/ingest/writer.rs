@@ -85,7 +85,9 @@ impl Writer {
                     self.metrics.new.inc_by(written.new_events);
                     self.metrics.associations.inc_by(written.new_associations);
                     self.remember(&batch, written);
-                    self.metrics.known.inc_by(batch.answer().known);
+                    let ingested = batch.answer();
+                    self.metrics.known.inc_by(ingested.known);
+                    self.metrics.unkept.inc_by(ingested.unkept);
                     self.keep_pace(&stop).await;
                 }
                 // Dropping the batch tells the submitters that nothing of it is durable.

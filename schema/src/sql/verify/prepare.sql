@@ -8,12 +8,18 @@ create temporary table verify_queued_associations on commit drop as
     from rollup_queue q, unnest(q.assoc_positions, q.assoc_relays) as a (position, relay_id)
     where not q.removal;
 create temporary table verify_removed on commit drop as
-    select e.created_at, e.kind, substr(q.pubkeys, (e.n * 32 - 31)::integer, 32) as pubkey,
-        e.n <= q.new_events as event,
+    select e.num, e.created_at, e.kind,
+        substr(q.pubkeys, (e.n * 32 - 31)::integer, 32) as pubkey,
+        -- What came and went while it waited has never been counted.
+        e.n <= q.new_events
+            and not exists (select from verify_queued_events a where a.num = e.num) as event,
         array(select a.relay_id from unnest(q.assoc_positions, q.assoc_relays)
-                as a (position, relay_id) where a.position = e.n) as relays
+                as a (position, relay_id)
+            where a.position = e.n and not exists (select from verify_queued_associations v
+                where v.num = e.num and v.relay_id = a.relay_id)) as relays
     from rollup_queue q,
-        unnest(q.created_ats, q.kinds) with ordinality as e (created_at, kind, n)
+        unnest(q.event_nums, q.created_ats, q.kinds) with ordinality
+            as e (num, created_at, kind, n)
     where q.removal;
 analyze verify_queued_events;
 analyze verify_queued_associations;

@@ -1,0 +1,97 @@
+//! Removing from the archive, in bounded batches, with every statistic staying exact.
+
+use super::Store;
+use crate::config::Retention;
+use crate::error::StoreError;
+use crate::limits::{RETENTION_BATCH, RETENTION_SCAN};
+
+/// Where a walk through old events has come to: `created_at` and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RetentionCursor(i64, i64);
+
+impl RetentionCursor {
+    /// Before the oldest event.
+    pub const START: Self = Self(i64::MIN, i64::MIN);
+}
+
+/// What one batch of a walk did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionStep {
+    /// Events removed.
+    pub removed: u64,
+    /// Where to go on; `None`: the walk is at its end.
+    pub next: Option<RetentionCursor>,
+}
+
+impl Store {
+    /// Removes events that the policy does not keep, among the next ones from the cursor on, in
+    /// one transaction.
+    pub async fn apply_retention(
+        &self,
+        policy: &Retention,
+        from: RetentionCursor,
+    ) -> Result<RetentionStep, StoreError> {
+        let now = self.now();
+        let rows: Vec<(i64, i64, i32)> = sqlx::query_as(
+            "select created_at, num, kind from events
+             where (created_at, num) > ($1, $2) and created_at <= $3
+             order by created_at, num limit $4",
+        )
+        .bind(from.0)
+        .bind(from.1)
+        .bind(policy.horizon(now))
+        .bind(RETENTION_SCAN as i64)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut step = RetentionStep {
+            removed: 0,
+            next: None,
+        };
+        let mut gone = Vec::new();
+        for &(created_at, num, kind) in &rows {
+            if gone.len() == RETENTION_BATCH {
+                break;
+            }
+            step.next = Some(RetentionCursor(created_at, num));
+            if !policy.keeps(u16::try_from(kind).unwrap_or_default(), created_at, now) {
+                gone.push(num);
+            }
+        }
+        if rows.len() < RETENTION_SCAN && gone.len() < RETENTION_BATCH {
+            step.next = None;
+        }
+        if !gone.is_empty() {
+            step.removed = self.delete_events(&gone).await?;
+        }
+        Ok(step)
+    }
+
+    /// Removes up to `most` events that no relay is known to have had: those that only a removed
+    /// relay had, and those imported without naming a relay. Returns how many.
+    pub async fn delete_orphan_events(&self, most: usize) -> Result<u64, StoreError> {
+        count(&self.pool, "select delete_orphan_events($1)", most).await
+    }
+
+    /// Removes up to `most` documents of each kind that no snapshot refers to. Returns how many.
+    pub async fn delete_orphan_documents(&self, most: usize) -> Result<u64, StoreError> {
+        let nip11 = count(&self.pool, "select delete_orphan_nip11($1)", most).await?;
+        let nip66 = count(&self.pool, "select delete_orphan_nip66($1)", most).await?;
+        Ok(nip11 + nip66)
+    }
+
+    async fn delete_events(&self, nums: &[i64]) -> Result<u64, StoreError> {
+        let deleted: i64 = sqlx::query_scalar("select delete_events($1)")
+            .bind(nums)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(deleted as u64)
+    }
+}
+
+async fn count(pool: &sqlx::PgPool, sql: &'static str, most: usize) -> Result<u64, StoreError> {
+    let deleted: i64 = sqlx::query_scalar(sql)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_one(pool)
+        .await?;
+    Ok(deleted as u64)
+}
