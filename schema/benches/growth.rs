@@ -2,12 +2,14 @@
 //! events.
 //!
 //! `cargo bench -p bigbrotr-schema --bench growth -- [--events N] [--layout plain|months]
-//! [--index none|pubkey] [--seed N] [--url URL]`
+//! [--index none|pubkey] [--corpus N] [--seed N]
+//! [--url URL]`
 //!
 //! Events are written by `Store::insert_events`, with the sightings of two relays and the
 //! statistics folded all the while, and without checks of signatures: what is measured is the
 //! database. `--layout months` is what decision 6 compares with: events partitioned by month of
-//! `created_at`. With `--url` an empty database of yours is used, and left as it is in the end.
+//! `created_at`. With `--url` an empty database of yours is used, and left as it is in
+//! the end. `--corpus` reads the first events of a larger corpus.
 
 #[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
@@ -74,11 +76,13 @@ async fn main() {
         other => panic!("--index {other}: expected none or pubkey"),
     }
     let relays = support::relays(&store).await;
-    let stops: Vec<usize> = [100_000, 1_000_000, 10_000_000]
+    let mut stops: Vec<usize> = [100_000, 1_000_000, 10_000_000]
         .into_iter()
-        .filter(|stop| *stop <= events)
+        .filter(|stop| *stop < events)
         .collect();
-    let mut lines = support::corpus(support::option("seed", 1), events);
+    stops.push(events);
+    let corpus = support::option("corpus", events);
+    let mut lines = support::corpus(support::option("seed", 1), corpus);
     let (stop, rollup) = rollup(&store);
     let mut written = Written::default();
     println!(
