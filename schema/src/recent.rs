@@ -32,6 +32,12 @@ impl RecentEvents {
         self.young.get(id).or_else(|| self.old.get(id)).copied()
     }
 
+    /// Forgets an event.
+    pub(crate) fn remove(&mut self, id: &EventId) {
+        self.young.remove(id);
+        self.old.remove(id);
+    }
+
     /// Remembers an event.
     pub(crate) fn insert(&mut self, id: EventId, num: EventNum) {
         if self.young.len() >= self.generation_size {
@@ -61,6 +67,10 @@ mod tests {
             assert!(recent.young.len() + recent.old.len() <= 10);
         }
         assert_eq!(recent.get(&id(0)), None);
+        recent.insert(id(96), None);
+        recent.remove(&id(96));
+        assert_eq!(recent.get(&id(96)), None);
+        recent.insert(id(96), None);
         assert!(recent.get(&id(96)).is_some());
     }
 }

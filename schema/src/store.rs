@@ -23,6 +23,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
 pub use self::health::{DatabaseStatus, PendingWork};
+pub(crate) use self::ingest::Unconfirmed;
 pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};

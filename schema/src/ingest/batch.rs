@@ -1,9 +1,10 @@
 //! Submissions that are checked and written together.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bigbrotr_core::event::Event;
+use bigbrotr_core::event::{Event, EventId};
 
 use super::{Answer, Ingested, Submission};
 use crate::recent::EventNum;
@@ -61,7 +62,27 @@ impl Batch {
             .collect()
     }
 
-    /// Says who had which of the events that are not refused.
+    /// Refuses an event, all its copies included.
+    pub(super) fn refuse(&mut self, id: &EventId) {
+        for (event, standing) in self.events.iter().zip(&mut self.standings) {
+            if event.id == *id {
+                *standing = Standing::Refused;
+            }
+        }
+    }
+
+    /// Takes note of what is in the archive now: an event that should have gone in, and that
+    /// somebody else was quicker to archive, was known.
+    pub(super) fn settle(&mut self, archived: &HashMap<EventId, i64>) {
+        for (event, standing) in self.events.iter().zip(&mut self.standings) {
+            if *standing == Standing::New && !archived.contains_key(&event.id) {
+                *standing = Standing::Known(None);
+            }
+        }
+    }
+
+    /// Says who had which of the events that are not refused. Of a file it is nobody, and the
+    /// archive is only asked whether it has them.
     pub(super) fn sightings(&self) -> Vec<Sighting> {
         let mut sightings = Vec::with_capacity(self.events.len());
         for (n, event) in self.events.iter().enumerate() {
@@ -70,14 +91,13 @@ impl Batch {
                 Standing::Known(num) => num,
                 Standing::Refused => continue,
             };
-            if let (Some(relay), seen_at) = self.senders[n] {
-                sightings.push(Sighting {
-                    event: event.id,
-                    num,
-                    relay,
-                    seen_at,
-                });
-            }
+            let (relay, seen_at) = self.senders[n];
+            sightings.push(Sighting {
+                event: event.id,
+                num,
+                relay,
+                seen_at,
+            });
         }
         sightings
     }

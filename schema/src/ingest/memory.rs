@@ -46,6 +46,14 @@ impl Memory {
         (known, unknown.into_iter().collect())
     }
 
+    /// Forgets events that have turned out not to be archived.
+    pub(super) fn forget<'a>(&self, ids: impl IntoIterator<Item = &'a EventId>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            state.recent.remove(id);
+        }
+    }
+
     /// Notes events that are about to be written.
     pub(super) fn begin(&self, ids: HashSet<EventId>) {
         self.0

@@ -11,9 +11,10 @@ use super::IngestMetrics;
 use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
+use super::verify::check;
 use crate::error::StoreError;
 use crate::limits::CHECKED_AHEAD;
-use crate::store::{ArchivedEvents, Store};
+use crate::store::{ArchivedEvents, Sighting, Store, Unconfirmed};
 
 /// Writes checked batches, one transaction each, in their order.
 pub(super) struct Writer {
@@ -76,7 +77,7 @@ impl Writer {
                 self.lost.add(begun);
                 continue;
             }
-            let outcome = self.insert(&mut batch, fresh, &stop).await;
+            let outcome = self.archive(&mut batch, fresh, &stop).await;
             timer.observe_duration();
             match outcome {
                 Ok(written) => {
@@ -112,67 +113,126 @@ impl Writer {
         self.memory.end(begun.into_iter(), archived);
     }
 
-    /// Writes the fresh events and all sightings. When the database refuses a batch for good, it
-    /// is halved until the event that it cannot take stands alone: that one is refused.
+    /// Writes the fresh events and all sightings, and afterwards says of each event truly whether
+    /// it was new.
+    async fn archive(
+        &self,
+        batch: &mut Batch,
+        fresh: Vec<usize>,
+        stop: &CancellationToken,
+    ) -> Result<ArchivedEvents, StoreError> {
+        let mut written = self.insert(batch, fresh, stop).await?;
+        // The memory is only a cache: what somebody has deleted meanwhile is archived again.
+        while !written.missing.is_empty() {
+            let missing = std::mem::take(&mut written.missing);
+            self.memory.forget(&missing);
+            let again = self.reconsider(batch, &missing).await;
+            written.add(self.insert(batch, again, stop).await?);
+        }
+        batch.settle(&written.nums);
+        Ok(written)
+    }
+
+    /// Checks the signatures of events that were taken for archived; returns the positions of
+    /// those that have to go in.
+    async fn reconsider(&self, batch: &mut Batch, missing: &HashSet<EventId>) -> Vec<usize> {
+        let copies = (0..batch.events.len())
+            .filter(|&n| {
+                missing.contains(&batch.events[n].id) && batch.standings[n] != Standing::Refused
+            })
+            .collect::<Vec<_>>();
+        let wrong = check(&batch.events, copies.clone(), Event::verify_signature).await;
+        let mut chosen = HashSet::new();
+        for n in copies {
+            batch.standings[n] = if wrong.iter().any(|(wrong, _)| *wrong == n) {
+                Standing::Refused
+            } else if chosen.insert(batch.events[n].id) {
+                Standing::New
+            } else {
+                Standing::Known(None)
+            };
+        }
+        for (_, error) in wrong {
+            let refused = &self.metrics.refused;
+            refused.with_label_values(&[error.reason()]).inc();
+        }
+        let is_again = |n: &usize| {
+            batch.standings[*n] == Standing::New && chosen.contains(&batch.events[*n].id)
+        };
+        (0..batch.events.len()).filter(is_again).collect()
+    }
+
+    /// Writes events and all sightings. When the database refuses the batch, it is halved until
+    /// the event that it does not take stands alone: that one is refused, the others go in.
     async fn insert(
         &self,
         batch: &mut Batch,
         fresh: Vec<usize>,
         stop: &CancellationToken,
     ) -> Result<ArchivedEvents, StoreError> {
+        match self.write(batch, &fresh, &batch.sightings(), stop).await {
+            Err(error) if error.is_refusal() && !fresh.is_empty() => {}
+            outcome => return outcome,
+        }
         let mut total = ArchivedEvents::default();
-        let mut pieces = vec![fresh];
+        let mut pieces = halves(&fresh);
         while let Some(piece) = pieces.pop() {
-            let events: Vec<&Event> = piece.iter().map(|&n| &batch.events[n]).collect();
-            // Sightings name archived events: they all go with the last piece.
-            let sightings = if pieces.is_empty() {
-                batch.sightings()
-            } else {
-                Vec::new()
-            };
-            let mut retry = Retry::new(&self.metrics, stop);
-            let error = loop {
-                let failure = match retry
-                    .bounded(self.store.insert_events(&events, &sightings))
-                    .await
-                {
-                    Ok(written) => {
-                        total.new_events += written.new_events;
-                        total.new_associations += written.new_associations;
-                        total.nums.extend(written.nums);
-                        break None;
-                    }
-                    Err(failure) => failure,
-                };
-                match retry.pause(failure).await {
-                    Ok(()) => {}
-                    Err(StoreError::Stopped) => return Err(StoreError::Stopped),
-                    Err(lasting) => break Some(lasting),
-                }
-            };
-            let Some(error) = error else { continue };
-            if let [n] = piece[..] {
-                tracing::error!(
-                    event.id = %batch.events[n].id,
-                    error = &error as &dyn std::error::Error,
-                    "the database does not take an event",
-                );
-                self.metrics.refused.with_label_values(&["database"]).inc();
-                batch.standings[n] = Standing::Refused;
-                // The sightings that waited for this piece still have to be written.
-                if pieces.is_empty() {
-                    pieces.push(Vec::new());
-                }
-            } else if piece.is_empty() {
-                return Err(error);
-            } else {
-                let (left, right) = piece.split_at(piece.len() / 2);
-                pieces.push(left.to_vec());
-                pieces.push(right.to_vec());
+            match (self.write(batch, &piece, &[], stop).await, &piece[..]) {
+                (Ok(written), _) => total.add(written),
+                (Err(error), _) if !error.is_refusal() => return Err(error),
+                (Err(error), [n]) => self.refuse(batch, *n, &error),
+                (Err(_), _) => pieces.extend(halves(&piece)),
             }
         }
+        // Sightings name archived events: they go last.
+        total.add(self.write(batch, &[], &batch.sightings(), stop).await?);
         Ok(total)
     }
+
+    /// Writes events and sightings in one transaction, trying again for as long as that may help.
+    async fn write(
+        &self,
+        batch: &Batch,
+        positions: &[usize],
+        sightings: &[Sighting],
+        stop: &CancellationToken,
+    ) -> Result<ArchivedEvents, StoreError> {
+        let events: Vec<&Event> = positions.iter().map(|&n| &batch.events[n]).collect();
+        let mut unconfirmed = Unconfirmed::default();
+        let mut retry = Retry::new(&self.metrics, stop);
+        loop {
+            let attempt = self
+                .store
+                .retry_insert_events(&events, sightings, &mut unconfirmed);
+            match retry.bounded(attempt).await {
+                Ok(written) => return Ok(written),
+                Err(error) => retry.pause(error).await?,
+            }
+        }
+    }
+
+    /// Leaves out an event that the database does not take.
+    fn refuse(&self, batch: &mut Batch, position: usize, reason: &StoreError) {
+        let event = &batch.events[position];
+        tracing::error!(
+            event.id = %event.id,
+            error = reason as &dyn std::error::Error,
+            "the database does not take an event",
+        );
+        self.metrics.refused.with_label_values(&["database"]).inc();
+        let id = event.id;
+        batch.refuse(&id);
+    }
+}
+
+/// Divides positions in two; a single one stays as it is.
+fn halves(positions: &[usize]) -> Vec<Vec<usize>> {
+    let (left, right) = positions.split_at(positions.len() / 2);
+    [left, right]
+        .into_iter()
+        .filter(|half| !half.is_empty())
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use bigbrotr_core::event::{Event, EventId};
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
 
-use super::{RelayId, Store};
+use super::{RelayId, Store, bytes32};
 use crate::copy::CopyRows;
 use crate::error::StoreError;
 use crate::limits::COPY_FROM_EVENTS;
@@ -17,8 +17,8 @@ pub struct Sighting {
     pub event: EventId,
     /// The event's number, where it is archived already and its number is known.
     pub num: Option<i64>,
-    /// Which relay.
-    pub relay: RelayId,
+    /// Which relay; `None` asks only whether the event is archived.
+    pub relay: Option<RelayId>,
     /// When, by our clock: Unix seconds.
     pub seen_at: i64,
 }
@@ -30,9 +30,26 @@ pub struct ArchivedEvents {
     pub new_events: u64,
     /// Pairs of event and relay that were not in the archive.
     pub new_associations: u64,
-    /// Numbers of the new events, as far as they are known.
+    /// The new events, with their numbers.
     pub nums: HashMap<EventId, i64>,
+    /// Sighted events that are not in the archive, though the caller took them for archived:
+    /// somebody has deleted them. They have no sighting either.
+    pub missing: HashSet<EventId>,
 }
+
+impl ArchivedEvents {
+    /// Adds what another transaction did.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.new_events += other.new_events;
+        self.new_associations += other.new_associations;
+        self.nums.extend(other.nums);
+        self.missing.extend(other.missing);
+    }
+}
+
+/// What earlier tries of one call wrote whose commit was sent but not confirmed.
+#[derive(Debug, Default)]
+pub(crate) struct Unconfirmed(Vec<ArchivedEvents>);
 
 impl Store {
     /// Archives verified events and sightings in one transaction, idempotently. Sightings may
@@ -45,19 +62,72 @@ impl Store {
         events: &[&Event],
         sightings: &[Sighting],
     ) -> Result<ArchivedEvents, StoreError> {
-        if events.is_empty() || events.len() >= COPY_FROM_EVENTS {
-            match self.copy_events(events, sightings).await {
-                Err(error) if error.is_unique_violation() => {}
-                outcome => return outcome,
+        self.retry_insert_events(events, sightings, &mut Unconfirmed::default())
+            .await
+    }
+
+    /// As [`Store::insert_events`], for a caller that tries again after a failure, with the same
+    /// `unconfirmed`: what a try wrote is counted even when its connection was lost between the
+    /// commit and the answer.
+    pub(crate) async fn retry_insert_events(
+        &self,
+        events: &[&Event],
+        sightings: &[Sighting],
+        unconfirmed: &mut Unconfirmed,
+    ) -> Result<ArchivedEvents, StoreError> {
+        let copied = if events.is_empty() || events.len() >= COPY_FROM_EVENTS {
+            match self.copy_events(events, sightings, unconfirmed).await {
+                Err(error) if error.is_unique_violation() => None,
+                outcome => Some(outcome?),
+            }
+        } else {
+            None
+        };
+        let mut archived = match copied {
+            Some(archived) => archived,
+            None => {
+                self.call_insert_event(events, sightings, unconfirmed)
+                    .await?
+            }
+        };
+        // Now that the same events went through, earlier tries have ended one way or the other.
+        while let Some(earlier) = unconfirmed.0.pop() {
+            match self.is_committed(&earlier).await {
+                Ok(true) => archived.add(ArchivedEvents {
+                    missing: HashSet::new(),
+                    ..earlier
+                }),
+                Ok(false) => {}
+                Err(error) => {
+                    unconfirmed.0.extend([earlier, archived]);
+                    return Err(error);
+                }
             }
         }
-        self.call_insert_event(events, sightings).await
+        Ok(archived)
+    }
+
+    /// Says whether a transaction took place: numbers are drawn once, so that the archive has an
+    /// event under the number that it drew means that it did. One that added sightings only
+    /// leaves no such trace and counts as not committed.
+    async fn is_committed(&self, archived: &ArchivedEvents) -> Result<bool, StoreError> {
+        let Some((id, num)) = archived.nums.iter().next() else {
+            return Ok(false);
+        };
+        Ok(
+            sqlx::query_scalar("select exists (select from events where num = $1 and id = $2)")
+                .bind(num)
+                .bind(id.0.as_slice())
+                .fetch_one(&self.pool)
+                .await?,
+        )
     }
 
     async fn copy_events(
         &self,
         events: &[&Event],
         sightings: &[Sighting],
+        unconfirmed: &mut Unconfirmed,
     ) -> Result<ArchivedEvents, StoreError> {
         let mut tx = self.pool.begin().await?;
         let nums = self.copy_into_events(&mut tx, events).await?;
@@ -67,29 +137,18 @@ impl Store {
             .iter()
             .filter(|s| !nums.contains_key(&s.event))
             .collect();
-        if !known.is_empty() {
-            let (events, relays) = insert_sightings(&mut tx, &known).await?;
-            assoc_events.extend(events);
-            assoc_relays.extend(relays);
-        }
+        let known = insert_sightings(&mut tx, &known).await?;
+        assoc_events.extend(known.events);
+        assoc_relays.extend(known.relays);
         let archived = ArchivedEvents {
             new_events: nums.len() as u64,
             new_associations: assoc_events.len() as u64,
             nums,
+            missing: known.missing,
         };
-        if archived.new_events > 0 || archived.new_associations > 0 {
-            sqlx::query(
-                "insert into rollup_queue (event_nums, assoc_events, assoc_relays)
-                 values ($1, $2, $3)",
-            )
-            .bind(archived.nums.values().copied().collect::<Vec<_>>())
-            .bind(assoc_events)
-            .bind(assoc_relays)
-            .execute(&mut *tx)
-            .await?;
-        }
-        tx.commit().await?;
-        Ok(archived)
+        let event_nums: Vec<i64> = archived.nums.values().copied().collect();
+        queue_for_rollup(&mut tx, &event_nums, &assoc_events, &assoc_relays).await?;
+        commit(tx, archived, unconfirmed).await
     }
 
     async fn copy_into_events(
@@ -144,7 +203,32 @@ impl Store {
         &self,
         events: &[&Event],
         sightings: &[Sighting],
+        unconfirmed: &mut Unconfirmed,
     ) -> Result<ArchivedEvents, StoreError> {
+        let given: HashSet<EventId> = events.iter().map(|event| event.id).collect();
+        let (fresh, known): (Vec<&Sighting>, Vec<&Sighting>) = sightings
+            .iter()
+            .partition(|sighting| given.contains(&sighting.event));
+        let mut tx = self.pool.begin().await?;
+        let mut archived = self.insert_event(&mut tx, events, &fresh).await?;
+        let known = insert_sightings(&mut tx, &known).await?;
+        archived.new_associations += known.events.len() as u64;
+        archived.missing = known.missing;
+        queue_for_rollup(&mut tx, &[], &known.events, &known.relays).await?;
+        commit(tx, archived, unconfirmed).await
+    }
+
+    /// Calls the procedure with events and sightings of these same events.
+    async fn insert_event(
+        &self,
+        connection: &mut PgConnection,
+        events: &[&Event],
+        sightings: &[&Sighting],
+    ) -> Result<ArchivedEvents, StoreError> {
+        let seen: Vec<(&[u8], i32, i64)> = sightings
+            .iter()
+            .filter_map(|s| Some((s.event.0.as_slice(), s.relay?.0, s.seen_at)))
+            .collect();
         let keep = self.config.archive;
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let tags: Vec<Option<String>> = events
@@ -162,11 +246,12 @@ impl Store {
             .iter()
             .map(|e| keep.signatures.then_some(e.sig.as_slice()))
             .collect();
-        let row = sqlx::query(
-            "select new_events, new_associations
+        let ids: Vec<&[u8]> = events.iter().map(|e| e.id.0.as_slice()).collect();
+        let new_associations: i64 = sqlx::query_scalar(
+            "select new_associations
              from insert_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
-        .bind(events.iter().map(|e| e.id.0.as_slice()).collect::<Vec<_>>())
+        .bind(&ids)
         .bind(
             events
                 .iter()
@@ -178,22 +263,66 @@ impl Store {
         .bind(tags)
         .bind(contents)
         .bind(sigs)
-        .bind(
-            sightings
-                .iter()
-                .map(|s| s.event.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(sightings.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(sightings.iter().map(|s| s.seen_at).collect::<Vec<_>>())
-        .fetch_one(&self.pool)
+        .bind(seen.iter().map(|(id, _, _)| *id).collect::<Vec<_>>())
+        .bind(seen.iter().map(|(_, relay, _)| *relay).collect::<Vec<_>>())
+        .bind(seen.iter().map(|(_, _, at)| *at).collect::<Vec<_>>())
+        .fetch_one(&mut *connection)
         .await?;
+        // Which of them are new: those that this very transaction wrote.
+        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+            "select id, num from events
+             where id = any ($1) and xmin = pg_current_xact_id_if_assigned()::xid",
+        )
+        .bind(&ids)
+        .fetch_all(connection)
+        .await?;
+        let nums = rows
+            .iter()
+            .map(|(id, num)| Ok((EventId(bytes32(id, "event id")?), *num)))
+            .collect::<Result<HashMap<_, _>, StoreError>>()?;
         Ok(ArchivedEvents {
-            new_events: row.try_get::<i64, _>("new_events")? as u64,
-            new_associations: row.try_get::<i64, _>("new_associations")? as u64,
-            nums: HashMap::new(),
+            new_events: nums.len() as u64,
+            new_associations: new_associations as u64,
+            nums,
+            missing: HashSet::new(),
         })
     }
+}
+
+/// Commits what a transaction did, and notes it when it cannot be known whether it took place.
+async fn commit(
+    tx: Transaction<'_, Postgres>,
+    archived: ArchivedEvents,
+    unconfirmed: &mut Unconfirmed,
+) -> Result<ArchivedEvents, StoreError> {
+    match tx.commit().await {
+        Ok(()) => Ok(archived),
+        Err(error) => {
+            unconfirmed.0.push(archived);
+            Err(error.into())
+        }
+    }
+}
+
+/// Tells the rollup what is new, in the same transaction.
+async fn queue_for_rollup(
+    connection: &mut PgConnection,
+    event_nums: &[i64],
+    assoc_events: &[i64],
+    assoc_relays: &[i32],
+) -> Result<(), StoreError> {
+    if event_nums.is_empty() && assoc_events.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into rollup_queue (event_nums, assoc_events, assoc_relays) values ($1, $2, $3)",
+    )
+    .bind(event_nums)
+    .bind(assoc_events)
+    .bind(assoc_relays)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Copies the sightings of events that were just archived: nobody can have recorded them yet.
@@ -206,16 +335,16 @@ async fn copy_sightings(
     let mut rows = CopyRows::new(3, sightings.len() * 34);
     let (mut events, mut relays) = (Vec::new(), Vec::new());
     for sighting in sightings {
-        let Some(&num) = nums.get(&sighting.event) else {
+        let (Some(&num), Some(relay)) = (nums.get(&sighting.event), sighting.relay) else {
             continue;
         };
-        if distinct.insert((num, sighting.relay)) {
+        if distinct.insert((num, relay)) {
             rows.row()
                 .bigint(num)
                 .bigint(sighting.seen_at)
-                .integer(sighting.relay.0);
+                .integer(relay.0);
             events.push(num);
-            relays.push(sighting.relay.0);
+            relays.push(relay.0);
         }
     }
     if !events.is_empty() {
@@ -231,28 +360,58 @@ async fn copy_sightings(
     Ok((events, relays))
 }
 
-/// Inserts the sightings of events that were archived before; returns the new pairs.
+/// The new pairs of event and relay, and the events that turned out not to be archived.
+#[derive(Default)]
+struct KnownSightings {
+    events: Vec<i64>,
+    relays: Vec<i32>,
+    missing: HashSet<EventId>,
+}
+
+/// Inserts the sightings of events that should be archived already.
 async fn insert_sightings(
     connection: &mut PgConnection,
     sightings: &[&Sighting],
-) -> Result<(Vec<i64>, Vec<i32>), StoreError> {
+) -> Result<KnownSightings, StoreError> {
+    if sightings.is_empty() {
+        return Ok(KnownSightings::default());
+    }
     let (numbered, named): (Vec<&Sighting>, Vec<&Sighting>) = sightings
         .iter()
         .copied()
         .partition(|sighting| sighting.num.is_some());
+    let relays = |sightings: &[&Sighting]| -> Vec<_> {
+        sightings.iter().map(|s| s.relay.map(|r| r.0)).collect()
+    };
+    let times =
+        |sightings: &[&Sighting]| -> Vec<_> { sightings.iter().map(|s| s.seen_at).collect() };
     let row = sqlx::query(include_str!("../sql/insert_sightings.sql"))
         .bind(numbered.iter().filter_map(|s| s.num).collect::<Vec<_>>())
-        .bind(numbered.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(numbered.iter().map(|s| s.seen_at).collect::<Vec<_>>())
+        .bind(relays(&numbered))
+        .bind(times(&numbered))
         .bind(
             named
                 .iter()
                 .map(|s| s.event.0.as_slice())
                 .collect::<Vec<_>>(),
         )
-        .bind(named.iter().map(|s| s.relay.0).collect::<Vec<_>>())
-        .bind(named.iter().map(|s| s.seen_at).collect::<Vec<_>>())
+        .bind(relays(&named))
+        .bind(times(&named))
         .fetch_one(connection)
         .await?;
-    Ok((row.try_get("nums")?, row.try_get("relays")?))
+    let mut missing = HashSet::new();
+    for id in row.try_get::<Vec<Vec<u8>>, _>("missing_ids")? {
+        missing.insert(EventId(bytes32(&id, "event id")?));
+    }
+    let nums: HashSet<i64> = row
+        .try_get::<Vec<i64>, _>("missing_nums")?
+        .into_iter()
+        .collect();
+    let gone = |s: &&&Sighting| s.num.is_some_and(|num| nums.contains(&num));
+    missing.extend(numbered.iter().filter(gone).map(|s| s.event));
+    Ok(KnownSightings {
+        events: row.try_get("nums")?,
+        relays: row.try_get("relays")?,
+        missing,
+    })
 }
