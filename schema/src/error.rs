@@ -66,6 +66,17 @@ impl StoreError {
             && !["XX001", "XX002"].contains(&code.as_ref())
     }
 
+    /// Returns the database's code and words, where it was the database that spoke.
+    pub(crate) fn database_words(&self) -> (String, String) {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => (
+                error.code().unwrap_or_default().into_owned(),
+                error.message().to_owned(),
+            ),
+            other => (String::new(), other.to_string()),
+        }
+    }
+
     /// Says whether a row exists already.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error))

@@ -30,6 +30,16 @@ pub const VERIFY_CHUNK: usize = 256;
 /// Events that the memory in front of the database holds: at 70 bytes each about 35 MB when full.
 pub const RECENT_EVENTS: usize = 500_000;
 
+/// Records of events that the database did not take, the latest ones: enough to see what is wrong.
+pub const REFUSED_EVENTS: i64 = 1_000;
+
+/// The longest event of which such a record keeps the JSON: bytes. With [`REFUSED_EVENTS`] that is
+/// 64 MB at the very worst.
+pub const REFUSED_EVENT_BYTES: usize = 64 * 1024;
+
+/// How much of the database's reason such a record keeps: characters.
+pub const REFUSED_MESSAGE_CHARS: usize = 1_000;
+
 /// First delay before a failed transaction is tried again.
 pub const RETRY_BASE: Duration = Duration::from_millis(100);
 

@@ -62,6 +62,11 @@ impl Batch {
             .collect()
     }
 
+    /// Returns who sent an event.
+    pub(super) fn relay(&self, position: usize) -> Option<RelayId> {
+        self.senders[position].0
+    }
+
     /// Refuses an event, all its copies included.
     pub(super) fn refuse(&mut self, id: &EventId) {
         for (event, standing) in self.events.iter().zip(&mut self.standings) {

@@ -180,7 +180,7 @@ impl Writer {
             match (self.write(batch, &piece, &[], stop).await, &piece[..]) {
                 (Ok(written), _) => total.add(written),
                 (Err(error), _) if !error.is_refusal() => return Err(error),
-                (Err(error), [n]) => self.refuse(batch, *n, &error),
+                (Err(error), [n]) => self.refuse(batch, *n, &error, stop).await?,
                 (Err(_), _) => pieces.extend(halves(&piece)),
             }
         }
@@ -211,8 +211,14 @@ impl Writer {
         }
     }
 
-    /// Leaves out an event that the database does not take.
-    fn refuse(&self, batch: &mut Batch, position: usize, reason: &StoreError) {
+    /// Leaves out an event that the database does not take, and records it.
+    async fn refuse(
+        &self,
+        batch: &mut Batch,
+        position: usize,
+        reason: &StoreError,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
         let event = &batch.events[position];
         tracing::error!(
             event.id = %event.id,
@@ -220,8 +226,31 @@ impl Writer {
             "the database does not take an event",
         );
         self.metrics.refused.with_label_values(&["database"]).inc();
+        let mut retry = Retry::new(&self.metrics, stop);
+        loop {
+            let record = self
+                .store
+                .record_refused_event(event, batch.relay(position), reason);
+            let Err(error) = retry.bounded(record).await else {
+                break;
+            };
+            match retry.pause(error).await {
+                Ok(()) => {}
+                Err(StoreError::Stopped) => return Err(StoreError::Stopped),
+                // It is in the log at least, and must not hold up the others.
+                Err(error) => {
+                    tracing::error!(
+                        event.id = %event.id,
+                        error = &error as &dyn std::error::Error,
+                        "cannot record an event that the database does not take",
+                    );
+                    break;
+                }
+            }
+        }
         let id = event.id;
         batch.refuse(&id);
+        Ok(())
     }
 }
 
