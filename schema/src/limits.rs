@@ -24,6 +24,11 @@ pub const INGEST_STOP_GRACE: Duration = Duration::from_secs(5);
 /// How many submissions may wait for the writer: beyond that, sockets wait.
 pub const INGEST_QUEUE: usize = 64;
 
+/// The most bytes of event JSON that wait for the writer or are in its hands: a queue of full pages
+/// of large events would be gigabytes. Room for the batches that are checked, waiting and written
+/// at [`INGEST_BATCH_BYTES`] each, and one more.
+pub const INGEST_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
 /// Events that one verification task checks: about 10 ms of CPU.
 pub const VERIFY_CHUNK: usize = 256;
 

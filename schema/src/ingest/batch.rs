@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bigbrotr_core::event::{Event, EventId};
 
+use super::room::Place;
 use super::{Answer, Ingested, Submission};
 use crate::recent::EventNum;
 use crate::store::{RelayId, Sighting};
@@ -32,6 +33,8 @@ pub(super) struct Batch {
     senders: Vec<(Option<RelayId>, i64)>,
     /// Which positions belong to which submission.
     answers: Vec<(Range<usize>, Answer)>,
+    /// The room that the events take up, given back with the batch.
+    _places: Vec<Place>,
 }
 
 impl Batch {
@@ -40,11 +43,13 @@ impl Batch {
         let mut events = Vec::new();
         let mut senders = Vec::new();
         let mut answers = Vec::with_capacity(submissions.len());
+        let mut places = Vec::with_capacity(submissions.len());
         for submission in submissions {
             let start = events.len();
             events.extend(submission.events);
             senders.resize(events.len(), (submission.relay, submission.seen_at));
             answers.push((start..events.len(), submission.answer));
+            places.push(submission.place);
         }
         let standings = vec![Standing::Known(None); events.len()];
         Self {
@@ -52,6 +57,7 @@ impl Batch {
             standings,
             senders,
             answers,
+            _places: places,
         }
     }
 

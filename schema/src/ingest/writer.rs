@@ -270,6 +270,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::super::Submission;
+    use super::super::room::Place;
     use super::*;
 
     #[test]
@@ -288,6 +289,7 @@ mod tests {
                 relay: None,
                 seen_at: 0,
                 answer,
+                place: Place::default(),
             }]);
             batch.standings = vec![standing];
             batch
