@@ -18,6 +18,11 @@ pub const COPY_FROM_EVENTS: usize = 32;
 /// queue, one on its way there, and one in the checker's hands.
 pub const CHECKED_AHEAD: u32 = 3;
 
+/// How long one try of the intake may take: a server that vanished without a word, as behind a
+/// broken network, is never heard of again on that connection. Far above the time of a batch and
+/// of most locks, whose waiting is begun anew then.
+pub const INGEST_TRY_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// How long a statement of the intake may go on once the node stops.
 pub const INGEST_STOP_GRACE: Duration = Duration::from_secs(5);
 

@@ -295,13 +295,10 @@ async fn commit(
     archived: ArchivedEvents,
     unconfirmed: &mut Unconfirmed,
 ) -> Result<ArchivedEvents, StoreError> {
-    match tx.commit().await {
-        Ok(()) => Ok(archived),
-        Err(error) => {
-            unconfirmed.0.push(archived);
-            Err(error.into())
-        }
-    }
+    // Noted first: the caller may lose patience in the middle of it.
+    unconfirmed.0.push(archived);
+    tx.commit().await?;
+    Ok(unconfirmed.0.pop().unwrap_or_default())
 }
 
 /// Tells the rollup what is new, in the same transaction.
