@@ -1,10 +1,16 @@
 //! Transactions that the database ends so that others may live: tried again, and right.
 
 use bigbrotr_core::event::Event;
+use bigbrotr_testkit::population::{EventMaker, author_keys};
 use sqlx::Connection;
 
-use crate::harness::{Archive, population, wait_until};
+use crate::harness::{Archive, NOW, population, wait_until};
 use crate::model::Model;
+
+/// Sessions of this test that wait for a lock.
+pub(crate) const WAITING: &str = "
+    select count(*) from pg_locks l join pg_stat_activity a using (pid)
+    where not l.granted and a.datname = current_database()";
 
 /// Raises a code in the first few transactions that write the table, at once or at the commit. A
 /// sequence counts them: it does not roll back.
@@ -82,10 +88,7 @@ async fn a_deadlock_with_another_writer_is_survived() {
         let submitted = node.submit(events.clone(), Some(relay));
         let opposed = async {
             wait_until("ingest waits for the other session", async || {
-                archive
-                    .count("select count(*) from pg_locks where not granted")
-                    .await
-                    > 0
+                archive.count(WAITING).await > 0
             })
             .await;
             insert(&mut other, &events[0]).await;
@@ -103,6 +106,58 @@ async fn a_deadlock_with_another_writer_is_survived() {
         model.add_all(&events, Some(relay));
         model.check_tables(&archive.pool).await;
     }
+}
+
+/// One process copies, the other calls the procedure; their orders meet at events whose ids are
+/// sorted against their times. A third holds the copy up between the two.
+#[tokio::test]
+async fn the_two_ways_of_writing_take_events_in_the_same_order() {
+    let archive = Archive::new().await;
+    let relays = archive.relays(2).await;
+    let keys = author_keys(3, 3);
+    let event = |at: i64, content: i64| {
+        EventMaker::new(NOW + at)
+            .content(content.to_string())
+            .sign(&keys)
+    };
+    let (first, middle) = (event(0, 0), event(1, 0));
+    let last = (0..1_000).map(|n| event(2, n)).find(|e| e.id < first.id);
+    let both = vec![first, last.unwrap()];
+    let mut many = both.clone();
+    many.push(middle.clone());
+    many.extend((3..60).map(|at| event(at, 0)));
+
+    let mut third = sqlx::PgConnection::connect(&archive.database.url())
+        .await
+        .unwrap();
+    sqlx::raw_sql("begin").execute(&mut third).await.unwrap();
+    insert(&mut third, &middle).await;
+    let (copying, calling) = (archive.node().await, archive.node().await);
+    let waiting = async |writers: i64| {
+        wait_until("writers wait", async || {
+            archive.count(WAITING).await == writers
+        })
+        .await;
+    };
+    let copied = copying.submit(many.clone(), Some(relays[0]));
+    let called = async {
+        waiting(1).await;
+        let freed = async {
+            waiting(2).await;
+            sqlx::raw_sql("rollback").execute(&mut third).await.unwrap();
+        };
+        tokio::join!(calling.submit(both.clone(), Some(relays[1])), freed).0
+    };
+    let (copied, called) = tokio::join!(copied, called);
+    assert_eq!(copied.unwrap().new, many.len() as u64);
+    assert_eq!(called.unwrap().known, 2);
+    for node in [copying, calling] {
+        assert_eq!(node.metric("bigbrotr_ingest_retries_total"), 0);
+    }
+    let mut model = Model::default();
+    model.add_all(&many, Some(relays[0]));
+    model.add_all(&both, Some(relays[1]));
+    model.check(&archive.store, &archive.pool).await;
 }
 
 async fn insert(connection: &mut sqlx::PgConnection, event: &Event) {

@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::conflicts::WAITING;
 use crate::harness::{Archive, NOW, Node, population, seed, wait_until};
 use crate::model::Model;
 
@@ -120,10 +121,7 @@ async fn a_connection_cut_before_the_commit_leaves_the_events_to_whoever_is_next
         let submitted = cut_off.submit(events.clone(), Some(relays[0]));
         let accident = async {
             wait_until("ingest waits for the lock", async || {
-                archive
-                    .count("select count(*) from pg_locks where not granted")
-                    .await
-                    > 0
+                archive.count(WAITING).await > 0
             })
             .await;
             proxy.cut();
