@@ -29,6 +29,8 @@ pub(super) struct Batch {
     pub(super) events: Arc<Vec<Event>>,
     /// What becomes of each event, by position.
     pub(super) standings: Vec<Standing>,
+    /// The numbers of known events are good if there were no more deletions than these.
+    pub(super) deletions: Option<i64>,
     /// For each event by position: the relay that sent it, and when (Unix seconds).
     senders: Vec<(Option<RelayId>, i64)>,
     /// Which positions belong to which submission.
@@ -55,6 +57,7 @@ impl Batch {
         Self {
             events: Arc::new(events),
             standings,
+            deletions: None,
             senders,
             answers,
             _places: places,
@@ -71,6 +74,16 @@ impl Batch {
     /// Returns who sent an event.
     pub(super) fn relay(&self, position: usize) -> Option<RelayId> {
         self.senders[position].0
+    }
+
+    /// Gives up the numbers of known events: since there were so many deletions they may be wrong.
+    pub(super) fn forget_nums(&mut self, deletions: i64) {
+        self.deletions = Some(deletions);
+        for standing in &mut self.standings {
+            if let Standing::Known(num) = standing {
+                *num = None;
+            }
+        }
     }
 
     /// Refuses an event, all its copies included.

@@ -73,7 +73,8 @@ impl Checker {
         // Every id is checked, known or not: it is what ties a sighting to the content.
         let all = (0..events.len()).collect();
         self.refuse(standings, check(&events, all, Event::verify_id).await);
-        let known = self.known(&events, standings, stop).await?;
+        let (known, deletions) = self.known(&events, standings, stop).await?;
+        batch.deletions = deletions;
         // Copies of one event with different signatures are checked each on its own merit.
         let mut distinct = HashSet::new();
         let candidates: Vec<usize> = (0..events.len())
@@ -117,19 +118,19 @@ impl Checker {
     }
 
     /// Returns the events that the archive has or is about to have, with their numbers as far as
-    /// they are known.
+    /// they are known, and how many deletions the numbers know of.
     async fn known(
         &self,
         events: &[Event],
         standings: &[Standing],
         stop: &CancellationToken,
-    ) -> Result<HashMap<EventId, Option<i64>>, StoreError> {
+    ) -> Result<(HashMap<EventId, Option<i64>>, Option<i64>), StoreError> {
         let ids = events
             .iter()
             .zip(standings)
             .filter(|(_, standing)| **standing != Standing::Refused)
             .map(|(event, _)| event.id);
-        let (mut known, unknown) = self.memory.look_up(ids);
+        let (mut known, unknown, deletions) = self.memory.look_up(ids);
         if !unknown.is_empty() {
             let mut retry = Retry::new(&self.metrics, stop);
             let archived = loop {
@@ -140,7 +141,7 @@ impl Checker {
             };
             known.extend(archived.into_iter().map(|(id, num)| (id, Some(num))));
         }
-        Ok(known)
+        Ok((known, deletions))
     }
 }
 

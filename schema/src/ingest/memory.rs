@@ -16,6 +16,9 @@ pub(super) struct Memory(Arc<Mutex<State>>);
 struct State {
     recent: RecentEvents,
     in_flight: HashSet<EventId>,
+    /// How often events had been deleted from the archive before everything that is remembered;
+    /// `None` before the first look.
+    deletions: Option<i64>,
 }
 
 impl Memory {
@@ -23,15 +26,16 @@ impl Memory {
         Self(Arc::new(Mutex::new(State {
             recent: RecentEvents::new(RECENT_EVENTS),
             in_flight: HashSet::new(),
+            deletions: None,
         })))
     }
 
     /// Divides ids into those that are known, with their numbers as far as those are, and the
-    /// others, each once.
+    /// others, each once. The third is how many deletions the numbers know of.
     pub(super) fn look_up(
         &self,
         ids: impl Iterator<Item = EventId>,
-    ) -> (HashMap<EventId, EventNum>, Vec<EventId>) {
+    ) -> (HashMap<EventId, EventNum>, Vec<EventId>, Option<i64>) {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut known, mut unknown) = (HashMap::new(), HashSet::new());
         for id in ids {
@@ -43,15 +47,14 @@ impl Memory {
                 unknown.insert(id);
             }
         }
-        (known, unknown.into_iter().collect())
+        (known, unknown.into_iter().collect(), state.deletions)
     }
 
-    /// Forgets events that have turned out not to be archived.
-    pub(super) fn forget<'a>(&self, ids: impl IntoIterator<Item = &'a EventId>) {
+    /// Forgets everything, once events have been deleted from the archive.
+    pub(super) fn clear(&self, deletions: i64) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in ids {
-            state.recent.remove(id);
-        }
+        state.recent.clear();
+        state.deletions = Some(deletions);
     }
 
     /// Notes events that are about to be written.

@@ -106,8 +106,9 @@ impl Writer {
             batch.events.iter().zip(&batch.standings).filter_map(
                 |(event, standing)| match standing {
                     Standing::New => Some((event.id, written.nums.get(&event.id).copied())),
-                    Standing::Known(num) => Some((event.id, *num)),
-                    Standing::Refused => None,
+                    Standing::Known(Some(num)) => Some((event.id, Some(*num))),
+                    // Asking for its number is left to the next batch that has it.
+                    Standing::Known(None) | Standing::Refused => None,
                 },
             );
         self.memory.end(begun.into_iter(), archived);
@@ -123,14 +124,25 @@ impl Writer {
     ) -> Result<ArchivedEvents, StoreError> {
         let mut written = self.insert(batch, fresh, stop).await?;
         // The memory is only a cache: what somebody has deleted meanwhile is archived again.
+        self.heed_deletions(batch, &written);
         while !written.missing.is_empty() {
             let missing = std::mem::take(&mut written.missing);
-            self.memory.forget(&missing);
             let again = self.reconsider(batch, &missing).await;
             written.add(self.insert(batch, again, stop).await?);
+            self.heed_deletions(batch, &written);
         }
         batch.settle(&written.nums);
         Ok(written)
+    }
+
+    /// Forgets what is remembered when events were deleted from the archive since.
+    fn heed_deletions(&self, batch: &mut Batch, written: &ArchivedEvents) {
+        if let Some(deletions) = written.deletions
+            && batch.deletions != Some(deletions)
+        {
+            self.memory.clear(deletions);
+            batch.forget_nums(deletions);
+        }
     }
 
     /// Checks the signatures of events that were taken for archived; returns the positions of
@@ -201,9 +213,12 @@ impl Writer {
         let mut unconfirmed = Unconfirmed::default();
         let mut retry = Retry::new(&self.metrics, stop);
         loop {
-            let attempt = self
-                .store
-                .retry_insert_events(&events, sightings, &mut unconfirmed);
+            let attempt = self.store.retry_insert_events(
+                &events,
+                sightings,
+                batch.deletions,
+                &mut unconfirmed,
+            );
             match retry.bounded(attempt).await {
                 Ok(written) => return Ok(written),
                 Err(error) => retry.pause(error).await?,

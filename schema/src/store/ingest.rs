@@ -35,6 +35,8 @@ pub struct ArchivedEvents {
     /// Sighted events that are not in the archive, though the caller took them for archived:
     /// somebody has deleted them. They have no sighting either.
     pub missing: HashSet<EventId>,
+    /// How often events had been deleted, if the sightings were a reason to look.
+    pub deletions: Option<i64>,
 }
 
 impl ArchivedEvents {
@@ -44,6 +46,7 @@ impl ArchivedEvents {
         self.new_associations += other.new_associations;
         self.nums.extend(other.nums);
         self.missing.extend(other.missing);
+        self.deletions = other.deletions.or(self.deletions);
     }
 }
 
@@ -53,7 +56,8 @@ pub(crate) struct Unconfirmed(Vec<ArchivedEvents>);
 
 impl Store {
     /// Archives verified events and sightings in one transaction, idempotently. Sightings may
-    /// name events of this call or archived ones. Each event may be given once.
+    /// name events of this call or archived ones; the numbers of these are not trusted. Each event
+    /// may be given once.
     ///
     /// Many events are copied, which fails when another process archives one of them at the same
     /// moment; then, and for few, the procedure `insert_event` does it.
@@ -62,21 +66,27 @@ impl Store {
         events: &[&Event],
         sightings: &[Sighting],
     ) -> Result<ArchivedEvents, StoreError> {
-        self.retry_insert_events(events, sightings, &mut Unconfirmed::default())
+        let mut unconfirmed = Unconfirmed::default();
+        self.retry_insert_events(events, sightings, None, &mut unconfirmed)
             .await
     }
 
     /// As [`Store::insert_events`], for a caller that tries again after a failure, with the same
     /// `unconfirmed`: what a try wrote is counted even when its connection was lost between the
-    /// commit and the answer.
+    /// commit and the answer. Numbers of events are good for as long as no event was deleted since
+    /// there had been so many `deletions`.
     pub(crate) async fn retry_insert_events(
         &self,
         events: &[&Event],
         sightings: &[Sighting],
+        deletions: Option<i64>,
         unconfirmed: &mut Unconfirmed,
     ) -> Result<ArchivedEvents, StoreError> {
         let copied = if events.is_empty() || events.len() >= COPY_FROM_EVENTS {
-            match self.copy_events(events, sightings, unconfirmed).await {
+            match self
+                .copy_events(events, sightings, deletions, unconfirmed)
+                .await
+            {
                 Err(error) if error.is_unique_violation() => None,
                 outcome => Some(outcome?),
             }
@@ -86,13 +96,13 @@ impl Store {
         let mut archived = match copied {
             Some(archived) => archived,
             None => {
-                self.call_insert_event(events, sightings, unconfirmed)
+                self.call_insert_event(events, sightings, deletions, unconfirmed)
                     .await?
             }
         };
         // Now that the same events went through, earlier tries have ended one way or the other.
         while let Some(earlier) = unconfirmed.0.pop() {
-            match self.is_committed(&earlier).await {
+            match self.is_committed(&earlier, &archived).await {
                 Ok(true) => archived.add(ArchivedEvents {
                     missing: HashSet::new(),
                     ..earlier
@@ -107,13 +117,22 @@ impl Store {
         Ok(archived)
     }
 
-    /// Says whether a transaction took place: numbers are drawn once, so that the archive has an
+    /// Says whether an earlier try took place: numbers are drawn once, so that the archive has an
     /// event under the number that it drew means that it did. One that added sightings only
     /// leaves no such trace and counts as not committed.
-    async fn is_committed(&self, archived: &ArchivedEvents) -> Result<bool, StoreError> {
-        let Some((id, num)) = archived.nums.iter().next() else {
+    async fn is_committed(
+        &self,
+        earlier: &ArchivedEvents,
+        later: &ArchivedEvents,
+    ) -> Result<bool, StoreError> {
+        // A server that crashed may draw numbers again that it had drawn without a commit.
+        let written_later = |id: &EventId| later.nums.contains_key(id);
+        let Some((id, num)) = earlier.nums.iter().next() else {
             return Ok(false);
         };
+        if earlier.nums.keys().any(written_later) {
+            return Ok(false);
+        }
         Ok(
             sqlx::query_scalar("select exists (select from events where num = $1 and id = $2)")
                 .bind(num)
@@ -127,6 +146,7 @@ impl Store {
         &self,
         events: &[&Event],
         sightings: &[Sighting],
+        deletions: Option<i64>,
         unconfirmed: &mut Unconfirmed,
     ) -> Result<ArchivedEvents, StoreError> {
         let mut tx = self.pool.begin().await?;
@@ -137,7 +157,7 @@ impl Store {
             .iter()
             .filter(|s| !nums.contains_key(&s.event))
             .collect();
-        let known = insert_sightings(&mut tx, &known).await?;
+        let known = insert_sightings(&mut tx, &known, deletions).await?;
         assoc_events.extend(known.events);
         assoc_relays.extend(known.relays);
         let archived = ArchivedEvents {
@@ -145,6 +165,7 @@ impl Store {
             new_associations: assoc_events.len() as u64,
             nums,
             missing: known.missing,
+            deletions: known.deletions,
         };
         let event_nums: Vec<i64> = archived.nums.values().copied().collect();
         queue_for_rollup(&mut tx, &event_nums, &assoc_events, &assoc_relays).await?;
@@ -203,32 +224,26 @@ impl Store {
         &self,
         events: &[&Event],
         sightings: &[Sighting],
+        deletions: Option<i64>,
         unconfirmed: &mut Unconfirmed,
     ) -> Result<ArchivedEvents, StoreError> {
-        let given: HashSet<EventId> = events.iter().map(|event| event.id).collect();
-        let (fresh, known): (Vec<&Sighting>, Vec<&Sighting>) = sightings
-            .iter()
-            .partition(|sighting| given.contains(&sighting.event));
         let mut tx = self.pool.begin().await?;
-        let mut archived = self.insert_event(&mut tx, events, &fresh).await?;
-        let known = insert_sightings(&mut tx, &known).await?;
-        archived.new_associations += known.events.len() as u64;
+        let mut archived = self.insert_event(&mut tx, events).await?;
+        let sightings: Vec<&Sighting> = sightings.iter().collect();
+        let known = insert_sightings(&mut tx, &sightings, deletions).await?;
+        archived.new_associations = known.events.len() as u64;
         archived.missing = known.missing;
+        archived.deletions = known.deletions;
         queue_for_rollup(&mut tx, &[], &known.events, &known.relays).await?;
         commit(tx, archived, unconfirmed).await
     }
 
-    /// Calls the procedure with events and sightings of these same events.
+    /// Calls the procedure, which sees to the rollup of the events, for events without sightings.
     async fn insert_event(
         &self,
         connection: &mut PgConnection,
         events: &[&Event],
-        sightings: &[&Sighting],
     ) -> Result<ArchivedEvents, StoreError> {
-        let seen: Vec<(&[u8], i32, i64)> = sightings
-            .iter()
-            .filter_map(|s| Some((s.event.0.as_slice(), s.relay?.0, s.seen_at)))
-            .collect();
         let keep = self.config.archive;
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let tags: Vec<Option<String>> = events
@@ -247,27 +262,21 @@ impl Store {
             .map(|e| keep.signatures.then_some(e.sig.as_slice()))
             .collect();
         let ids: Vec<&[u8]> = events.iter().map(|e| e.id.0.as_slice()).collect();
-        let new_associations: i64 = sqlx::query_scalar(
-            "select new_associations
-             from insert_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(&ids)
-        .bind(
-            events
-                .iter()
-                .map(|e| e.pubkey.0.as_slice())
-                .collect::<Vec<_>>(),
-        )
-        .bind(events.iter().map(|e| e.created_at).collect::<Vec<_>>())
-        .bind(events.iter().map(|e| i32::from(e.kind)).collect::<Vec<_>>())
-        .bind(tags)
-        .bind(contents)
-        .bind(sigs)
-        .bind(seen.iter().map(|(id, _, _)| *id).collect::<Vec<_>>())
-        .bind(seen.iter().map(|(_, relay, _)| *relay).collect::<Vec<_>>())
-        .bind(seen.iter().map(|(_, _, at)| *at).collect::<Vec<_>>())
-        .fetch_one(&mut *connection)
-        .await?;
+        sqlx::query("select insert_event($1, $2, $3, $4, $5, $6, $7, '{}', '{}', '{}')")
+            .bind(&ids)
+            .bind(
+                events
+                    .iter()
+                    .map(|e| e.pubkey.0.as_slice())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(events.iter().map(|e| e.created_at).collect::<Vec<_>>())
+            .bind(events.iter().map(|e| i32::from(e.kind)).collect::<Vec<_>>())
+            .bind(tags)
+            .bind(contents)
+            .bind(sigs)
+            .execute(&mut *connection)
+            .await?;
         // Which of them are new: those that this very transaction wrote.
         let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
             "select id, num from events
@@ -282,9 +291,8 @@ impl Store {
             .collect::<Result<HashMap<_, _>, StoreError>>()?;
         Ok(ArchivedEvents {
             new_events: nums.len() as u64,
-            new_associations: new_associations as u64,
             nums,
-            missing: HashSet::new(),
+            ..ArchivedEvents::default()
         })
     }
 }
@@ -363,12 +371,15 @@ struct KnownSightings {
     events: Vec<i64>,
     relays: Vec<i32>,
     missing: HashSet<EventId>,
+    deletions: Option<i64>,
 }
 
-/// Inserts the sightings of events that should be archived already.
+/// Inserts the sightings of events that should be archived already: by their numbers, and by their
+/// ids where the numbers may be those of deleted events.
 async fn insert_sightings(
     connection: &mut PgConnection,
     sightings: &[&Sighting],
+    deletions: Option<i64>,
 ) -> Result<KnownSightings, StoreError> {
     if sightings.is_empty() {
         return Ok(KnownSightings::default());
@@ -377,6 +388,21 @@ async fn insert_sightings(
         .iter()
         .copied()
         .partition(|sighting| sighting.num.is_some());
+    match try_insert_sightings(&mut *connection, &numbered, &named, deletions).await? {
+        Some(inserted) => Ok(inserted),
+        None => Ok(try_insert_sightings(connection, &[], sightings, None)
+            .await?
+            .unwrap_or_default()),
+    }
+}
+
+/// Inserts sightings, unless some are numbered and the numbers may be wrong: then nothing is done.
+async fn try_insert_sightings(
+    connection: &mut PgConnection,
+    numbered: &[&Sighting],
+    named: &[&Sighting],
+    deletions: Option<i64>,
+) -> Result<Option<KnownSightings>, StoreError> {
     let relays = |sightings: &[&Sighting]| -> Vec<_> {
         sightings.iter().map(|s| s.relay.map(|r| r.0)).collect()
     };
@@ -384,31 +410,30 @@ async fn insert_sightings(
         |sightings: &[&Sighting]| -> Vec<_> { sightings.iter().map(|s| s.seen_at).collect() };
     let row = sqlx::query(include_str!("../sql/insert_sightings.sql"))
         .bind(numbered.iter().filter_map(|s| s.num).collect::<Vec<_>>())
-        .bind(relays(&numbered))
-        .bind(times(&numbered))
+        .bind(relays(numbered))
+        .bind(times(numbered))
         .bind(
             named
                 .iter()
                 .map(|s| s.event.0.as_slice())
                 .collect::<Vec<_>>(),
         )
-        .bind(relays(&named))
-        .bind(times(&named))
+        .bind(relays(named))
+        .bind(times(named))
+        .bind(deletions)
         .fetch_one(connection)
         .await?;
-    let mut missing = HashSet::new();
-    for id in row.try_get::<Vec<Vec<u8>>, _>("missing_ids")? {
-        missing.insert(EventId(bytes32(&id, "event id")?));
+    let missing: Vec<Vec<u8>> = row.try_get("missing")?;
+    let missing = missing
+        .iter()
+        .map(|id| Ok(EventId(bytes32(id, "event id")?)));
+    if !row.try_get::<bool, _>("good")? {
+        return Ok(None);
     }
-    let nums: HashSet<i64> = row
-        .try_get::<Vec<i64>, _>("missing_nums")?
-        .into_iter()
-        .collect();
-    let gone = |s: &&&Sighting| s.num.is_some_and(|num| nums.contains(&num));
-    missing.extend(numbered.iter().filter(gone).map(|s| s.event));
-    Ok(KnownSightings {
+    Ok(Some(KnownSightings {
         events: row.try_get("nums")?,
         relays: row.try_get("relays")?,
-        missing,
-    })
+        missing: missing.collect::<Result<_, StoreError>>()?,
+        deletions: Some(row.try_get("deletions")?),
+    }))
 }

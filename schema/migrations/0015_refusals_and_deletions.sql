@@ -2,7 +2,8 @@
 -- a trace. Serves: ingest, which records here what it had to leave out (events with wrong ids or
 -- signatures are no part of that: relays send those all day, and they are only counted), and the
 -- operator, who finds here what is missing from the archive and why. When the cause is gone,
--- `bigbrotr import` takes the column `event` back.
+-- `bigbrotr import` takes the column `event` back. Below: what keeps the memories of processes
+-- true when events are deleted, and the procedure insert_event without deadlocks.
 create table refused_events (
     id         bytea primary key check (length(id) = 32),
     relay_id   integer,
@@ -44,6 +45,27 @@ revoke execute on function record_refused_event from public;
 grant execute on function record_refused_event to admin;
 grant select, insert, update, delete on refused_events to admin;
 grant select on refused_events to readonly_system;
+
+-- How often events were deleted from the archive: processes that remember the numbers of archived
+-- events forget them when this changes. Whoever deletes need not know of it.
+create table archive_state (
+    singleton boolean primary key default true check (singleton),
+    deletions bigint not null default 0
+);
+insert into archive_state default values;
+create function count_deletion() returns trigger language plpgsql as $$
+begin
+    update archive_state set deletions = deletions + 1;
+    return null;
+end
+$$;
+create trigger count_deletion after delete on events
+for each statement execute function count_deletion();
+create trigger count_truncation after truncate on events
+for each statement execute function count_deletion();
+revoke execute on function count_deletion from public;
+grant execute on function count_deletion to admin;
+grant select, update on archive_state to admin;
 
 -- The procedure of 0006 in the order in which events are copied, so that the two wait for each
 -- other and never deadlock.
