@@ -146,14 +146,14 @@ impl Written {
                     relays.iter().map(move |relay| Sighting {
                         event,
                         num: None,
-                        relay: *relay,
+                        relay: Some(*relay),
                         seen_at: support::NOW,
                     })
                 })
                 .collect();
             let begun = Instant::now();
             store
-                .insert_events(&events, &sightings, 0)
+                .insert_events(&events, &sightings)
                 .await
                 .expect("a batch");
             let took = begun.elapsed();

@@ -41,20 +41,20 @@ alter table rollup_queue
     set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000);
 
--- How often events were removed. Whoever remembers numbers of events forgets them when this has
+-- How often events were deleted. Whoever remembers numbers of events forgets them when this has
 -- changed; writers share an advisory lock that a removal takes alone, so it cannot change under
 -- them.
 create table archive_state (
     singleton boolean primary key default true check (singleton),
-    removals  bigint not null
+    deletions bigint not null
 ) with (fillfactor = 50);
-insert into archive_state (removals) values (0);
+insert into archive_state (deletions) values (0);
 create function lock_archive_for_writing() returns void language sql as $$
     select pg_advisory_xact_lock_shared(hashtextextended('bigbrotr archive', 0));
 $$;
 create function lock_archive_for_removal() returns void language sql as $$
     select pg_advisory_xact_lock(hashtextextended('bigbrotr archive', 0));
-    update archive_state set removals = removals + 1;
+    update archive_state set deletions = deletions + 1;
 $$;
 
 create table stats_totals (
@@ -186,13 +186,14 @@ declare
     assoc_relays integer[];
 begin
     perform lock_archive_for_writing();
-    -- Ordered, so that concurrent writers wait for each other and never deadlock.
+    -- In the order in which events are copied, so that writers wait for each other and never
+    -- deadlock.
     with inserted as (
         insert into events as e (created_at, kind, id, pubkey, sig, tags, content)
         select i.created_at, i.kind, i.id, i.pubkey, i.sig, i.tags::json, i.content::json
         from unnest(ids, pubkeys, created_ats, kinds, tags, contents, sigs)
             as i (id, pubkey, created_at, kind, tags, content, sig)
-        order by i.id
+        order by i.created_at, i.id
         on conflict (id) do nothing
         returning e.num
     )
@@ -275,12 +276,14 @@ from stats_relay_kinds k join rollup_windows w using (win) join relays r on r.id
 
 -- pubkey_num breaks ties in lists: it is the order in which pubkeys were met.
 create view pubkey_counts_total as
-select w.name as window, k.pubkey, p.events, p.kinds, p.first_at, p.last_at,
+select w.name as window, k.pubkey, p.events, p.kinds::bigint as kinds,
+    p.first_at, p.last_at,
     win, p.pubkey_num
 from stats_pubkeys p join rollup_windows w using (win) join pubkeys k on k.num = p.pubkey_num;
 
 create view pubkey_counts_by_relay as
-select w.name as window, r.url as relay, k.pubkey, p.events, p.kinds, p.first_at, p.last_at,
+select w.name as window, r.url as relay, k.pubkey, p.events, p.kinds::bigint as kinds,
+    p.first_at, p.last_at,
     win, p.relay_id, p.pubkey_num
 from stats_relay_pubkeys p
 join rollup_windows w using (win)
@@ -291,7 +294,7 @@ join pubkeys k on k.num = p.pubkey_num;
 create view relays_statistics as
 select w.name as window, r.url as relay, r.network, r.discovered_at,
     coalesce(s.events, 0) as events, coalesce(s.pubkeys, 0) as pubkeys,
-    coalesce(s.kinds, 0) as kinds, a.first_at, a.last_at,
+    coalesce(s.kinds, 0)::bigint as kinds, a.first_at, a.last_at,
     m.rtt_open_ms, m.rtt_read_ms, m.rtt_write_ms, m.checks
 from relays r
 cross join rollup_windows w
@@ -317,7 +320,7 @@ select r.url, r.network, r.discovered_at,
     json_text(n.data -> 'name') as name, json_text(n.data -> 'software') as software,
     json_text(n.data -> 'version') as version, nip11_nips(n.data) as nips,
     coalesce(s.events, 0) as events, coalesce(s.pubkeys, 0) as pubkeys,
-    coalesce(s.kinds, 0) as kinds
+    coalesce(s.kinds, 0)::bigint as kinds
 from relays r
 left join lateral (
     select * from relay_metadata m where m.relay_id = r.id order by m.checked_at desc limit 1

@@ -49,6 +49,34 @@ impl StoreError {
             if matches!(error.code().as_deref(), Some("40001" | "40P01")))
     }
 
+    /// Says whether the database refuses what it was given, as opposed to being unable or not
+    /// allowed to work: only then is the fault in the data.
+    pub fn is_refusal(&self) -> bool {
+        // Classes that say nothing about the data: authorization, catalog and schema, access rule,
+        // state of an object, system. So do 25 (read-only, for one) and damaged files.
+        const NOT_THE_DATA: [&str; 9] = ["25", "28", "3D", "3F", "42", "55", "58", "F0", "HV"];
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        let Some(code) = error.code() else {
+            return false;
+        };
+        !self.is_retryable()
+            && !NOT_THE_DATA.iter().any(|class| code.starts_with(class))
+            && !["XX001", "XX002"].contains(&code.as_ref())
+    }
+
+    /// Returns the database's code and words, where it was the database that spoke.
+    pub(crate) fn database_words(&self) -> (String, String) {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => (
+                error.code().unwrap_or_default().into_owned(),
+                error.message().to_owned(),
+            ),
+            other => (String::new(), other.to_string()),
+        }
+    }
+
     /// Says whether a row exists already.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error))
@@ -71,13 +99,14 @@ fn is_retryable(error: &sqlx::Error) -> bool {
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
             // Classes: 08 connection, 40 transaction rollback, 53 resources, 57 intervention (a
-            // shutdown, a greeting or statement that took too long); 55P03 is a lock that was not
-            // to be had.
+            // shutdown, a greeting or statement that took too long), 58 trouble of the server's
+            // system; 55P03 is a lock that was not to be had, 25006 a server that is a standby
+            // before or after a failover.
             Some(code) => {
-                ["08", "40", "53", "57"]
+                ["08", "40", "53", "57", "58"]
                     .iter()
                     .any(|class| code.starts_with(class))
-                    || code == "55P03"
+                    || ["55P03", "25006"].contains(&code)
             }
             None => false,
         },

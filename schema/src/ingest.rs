@@ -11,13 +11,14 @@ mod checker;
 mod memory;
 mod pace;
 mod retry;
+mod room;
 mod verify;
 mod writer;
 
 use std::sync::Arc;
 
 use bigbrotr_core::event::{Event, EventError};
-use prometheus::{Histogram, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use self::batch::Standing;
 use self::checker::Checker;
 use self::memory::Memory;
+use self::room::{Place, Room};
 use self::writer::Writer;
 use crate::error::StoreError;
 use crate::limits::INGEST_QUEUE;
@@ -37,6 +39,7 @@ struct Submission {
     relay: Option<RelayId>,
     seen_at: i64,
     answer: Answer,
+    place: Place,
 }
 
 /// How a submitter hears of its events.
@@ -61,6 +64,7 @@ pub struct Ingested {
 #[derive(Debug, Clone)]
 pub struct Ingest {
     queue: mpsc::Sender<Submission>,
+    room: Room,
     store: Store,
 }
 
@@ -77,6 +81,7 @@ impl Ingest {
         // One batch is written while the next is checked; a third waits at most.
         let (to_writer, batches) = mpsc::channel(1);
         let memory = Memory::new();
+        let room = Room::new(metrics.waiting.clone());
         let checker = Checker {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
@@ -87,7 +92,7 @@ impl Ingest {
         let writer = Writer::new(store.clone(), metrics, memory);
         tasks.spawn(checker.run(submissions, stop.clone()));
         tasks.spawn(writer.run(batches, stop));
-        Self { queue, store }
+        Self { queue, room, store }
     }
 
     /// Archives events that a relay sent (`None`: from a file, without a relay), and returns once
@@ -104,12 +109,14 @@ impl Ingest {
         if events.is_empty() {
             return Ok(Ingested::default());
         }
+        let place = self.room.take(&events).await?;
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
             events,
             relay,
             seen_at: self.store.now(),
             answer,
+            place,
         };
         if self.queue.send(submission).await.is_err() {
             return Err(StoreError::Stopped);
@@ -127,6 +134,7 @@ pub struct IngestMetrics {
     refused: IntCounterVec,
     unkept: IntCounter,
     retries: IntCounter,
+    waiting: IntGauge,
     batch_seconds: Histogram,
 }
 
@@ -167,6 +175,10 @@ impl IngestMetrics {
                 "bigbrotr_ingest_retries_total",
                 "Ingest transactions that failed and were tried again.",
             )?,
+            waiting: IntGauge::new(
+                "bigbrotr_ingest_waiting_bytes",
+                "Events submitted and not durable yet, about as long as their JSON.",
+            )?,
             batch_seconds: Histogram::with_opts(HistogramOpts::new(
                 "bigbrotr_ingest_batch_seconds",
                 "Time from taking a batch to its commit.",
@@ -178,6 +190,7 @@ impl IngestMetrics {
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.unkept.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
+        registry.register(Box::new(metrics.waiting.clone()))?;
         registry.register(Box::new(metrics.batch_seconds.clone()))?;
         Ok(Arc::new(metrics))
     }

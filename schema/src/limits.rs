@@ -28,17 +28,37 @@ pub const INSERT_COLLISIONS: usize = 5;
 /// queue, one on its way there, and one in the checker's hands.
 pub const CHECKED_AHEAD: u32 = 3;
 
+/// How long one try of the intake may take: a server that vanished without a word, as behind a
+/// broken network, is never heard of again on that connection. Far above the time of a batch and
+/// of most locks, whose waiting is begun anew then.
+pub const INGEST_TRY_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// How long a statement of the intake may go on once the node stops.
 pub const INGEST_STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How many submissions may wait for the writer: beyond that, sockets wait.
 pub const INGEST_QUEUE: usize = 64;
 
+/// The most bytes of event JSON that wait for the writer or are in its hands: a queue of full pages
+/// of large events would be gigabytes. Room for the batches that are checked, waiting and written
+/// at [`INGEST_BATCH_BYTES`] each, and one more.
+pub const INGEST_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
 /// Events that one verification task checks: about 10 ms of CPU.
 pub const VERIFY_CHUNK: usize = 256;
 
 /// Events that the memory in front of the database holds: at 70 bytes each about 35 MB when full.
 pub const RECENT_EVENTS: usize = 500_000;
+
+/// Records of events that the database did not take, the latest ones: enough to see what is wrong.
+pub const REFUSED_EVENTS: i64 = 1_000;
+
+/// The longest event of which such a record keeps the JSON: bytes. With [`REFUSED_EVENTS`] that is
+/// 64 MB at the very worst.
+pub const REFUSED_EVENT_BYTES: usize = 64 * 1024;
+
+/// How much of the database's reason such a record keeps: characters.
+pub const REFUSED_MESSAGE_CHARS: usize = 1_000;
 
 /// First delay before a failed transaction is tried again.
 pub const RETRY_BASE: Duration = Duration::from_millis(100);

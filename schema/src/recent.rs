@@ -30,6 +30,12 @@ impl<K: Eq + Hash, V: Copy> Recent<K, V> {
         self.young.get(key).or_else(|| self.old.get(key)).copied()
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+
     /// Remembers a value.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.generation_size {
@@ -55,5 +61,7 @@ mod tests {
         }
         assert_eq!(recent.get(&0), None);
         assert!(recent.get(&96).is_some());
+        recent.clear();
+        assert_eq!(recent.get(&96), None);
     }
 }

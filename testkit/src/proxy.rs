@@ -1,4 +1,4 @@
-//! A TCP proxy that can be cut, stalled and restored: outages of databases and relays.
+//! A TCP proxy that can be cut, stalled, muted and restored: outages of databases and relays.
 //!
 //! Owns a port and the connections through it, not what they say.
 
@@ -21,16 +21,26 @@ use tokio_util::task::TaskTracker;
 enum Mode {
     /// Passes everything on.
     Open,
+    /// Passes on what clients say, but no answer.
+    Muted,
     /// Keeps connections and takes new ones, but passes nothing on.
     Stalled,
     /// Has no connections and resets new ones.
     Cut,
 }
 
+/// The mode, and how often connections were cut: a cut ends those of before it even when it is
+/// over before they notice.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    mode: Mode,
+    cuts: u64,
+}
+
 #[derive(Debug)]
 struct Shared {
     target: SocketAddr,
-    mode: watch::Sender<Mode>,
+    state: watch::Sender<State>,
     stop: CancellationToken,
     tasks: TaskTracker,
     connections: AtomicU64,
@@ -54,7 +64,10 @@ impl TcpProxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             target,
-            mode: watch::Sender::new(Mode::Open),
+            state: watch::Sender::new(State {
+                mode: Mode::Open,
+                cuts: 0,
+            }),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             connections: AtomicU64::new(0),
@@ -71,17 +84,30 @@ impl TcpProxy {
 
     /// Ends all connections at once and resets new ones until [`TcpProxy::restore`].
     pub fn cut(&self) {
-        self.shared.mode.send_replace(Mode::Cut);
+        self.shared.state.send_modify(|state| {
+            state.mode = Mode::Cut;
+            state.cuts += 1;
+        });
     }
 
     /// Passes nothing on, in either direction, and keeps the connections.
     pub fn stall(&self) {
-        self.shared.mode.send_replace(Mode::Stalled);
+        self.set(Mode::Stalled);
+    }
+
+    /// Passes on what clients say and holds back every answer, so that a cut loses what the server
+    /// has done already.
+    pub fn mute(&self) {
+        self.set(Mode::Muted);
     }
 
     /// Passes everything on again, what a stall held back included.
     pub fn restore(&self) {
-        self.shared.mode.send_replace(Mode::Open);
+        self.set(Mode::Open);
+    }
+
+    fn set(&self, mode: Mode) {
+        self.shared.state.send_modify(|state| state.mode = mode);
     }
 
     /// Counts the connections that were passed on so far.
@@ -129,12 +155,13 @@ async fn run(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 async fn pass(shared: &Shared, client: TcpStream) -> io::Result<()> {
-    let mut mode = shared.mode.subscribe();
-    if *mode.borrow() == Mode::Cut {
+    let mut state = shared.state.subscribe();
+    let at_start = *state.borrow();
+    if at_start.mode == Mode::Cut {
         return client.set_zero_linger();
     }
     let ended = async {
-        let cut = mode.wait_for(|mode| *mode == Mode::Cut);
+        let cut = state.wait_for(|state| state.cuts != at_start.cuts);
         tokio::select! {
             () = shared.stop.cancelled() => {}
             _ = cut => {}
@@ -148,24 +175,37 @@ async fn pass(shared: &Shared, client: TcpStream) -> io::Result<()> {
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::try_join!(
-            copy(shared, from_client, to_server),
-            copy(shared, from_server, to_client),
+            copy(shared, from_client, to_server, &[Mode::Stalled]),
+            copy(
+                shared,
+                from_server,
+                to_client,
+                &[Mode::Stalled, Mode::Muted]
+            ),
         )?;
         Ok(())
     };
     tokio::select! {
+        // First: after a cut nothing that was held back may slip through.
+        biased;
         () = ended => Ok(()),
         result = joined => result,
     }
 }
 
-async fn copy(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
-    let mut mode = shared.mode.subscribe();
+async fn copy(
+    shared: &Shared,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    held_back_in: &[Mode],
+) -> io::Result<()> {
+    let mut state = shared.state.subscribe();
     let mut buffer = vec![0_u8; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        // The sender lives as long as the proxy, so this waits for `restore` only.
-        if mode.wait_for(|mode| *mode != Mode::Stalled).await.is_err() {
+        // The sender lives as long as the proxy, so this waits for another mode only.
+        let passes = state.wait_for(|state| !held_back_in.contains(&state.mode));
+        if passes.await.is_err() {
             return Ok(());
         }
         if read == 0 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bigbrotr_core::event::{Event, EventId};
 
+use super::room::Place;
 use super::{Answer, Ingested, Submission};
 use crate::config::Retention;
 use crate::recent::EventNum;
@@ -31,13 +32,14 @@ pub(super) struct Batch {
     pub(super) events: Arc<Vec<Event>>,
     /// What becomes of each event, by position.
     pub(super) standings: Vec<Standing>,
-    /// How often events had been removed from the archive when the numbers of known events were
-    /// read.
-    pub(super) removals: i64,
+    /// The numbers of known events are good if there were no more deletions than these.
+    pub(super) deletions: Option<i64>,
     /// For each event by position: the relay that sent it, and when (Unix seconds).
     senders: Vec<(Option<RelayId>, i64)>,
     /// Which positions belong to which submission.
     answers: Vec<(Range<usize>, Answer)>,
+    /// The room that the events take up, given back with the batch.
+    _places: Vec<Place>,
 }
 
 impl Batch {
@@ -46,19 +48,22 @@ impl Batch {
         let mut events = Vec::new();
         let mut senders = Vec::new();
         let mut answers = Vec::with_capacity(submissions.len());
+        let mut places = Vec::with_capacity(submissions.len());
         for submission in submissions {
             let start = events.len();
             events.extend(submission.events);
             senders.resize(events.len(), (submission.relay, submission.seen_at));
             answers.push((start..events.len(), submission.answer));
+            places.push(submission.place);
         }
         let standings = vec![Standing::Known(None); events.len()];
         Self {
             events: Arc::new(events),
             standings,
-            removals: 0,
+            deletions: None,
             senders,
             answers,
+            _places: places,
         }
     }
 
@@ -78,7 +83,42 @@ impl Batch {
             .collect()
     }
 
-    /// Says who had which of the events that are not refused.
+    /// Returns who sent an event.
+    pub(super) fn relay(&self, position: usize) -> Option<RelayId> {
+        self.senders[position].0
+    }
+
+    /// Gives up the numbers of known events: since there were so many deletions they may be wrong.
+    pub(super) fn forget_nums(&mut self, deletions: i64) {
+        self.deletions = Some(deletions);
+        for standing in &mut self.standings {
+            if let Standing::Known(num) = standing {
+                *num = None;
+            }
+        }
+    }
+
+    /// Refuses an event, all its copies included.
+    pub(super) fn refuse(&mut self, id: &EventId) {
+        for (event, standing) in self.events.iter().zip(&mut self.standings) {
+            if event.id == *id {
+                *standing = Standing::Refused;
+            }
+        }
+    }
+
+    /// Takes note of what is in the archive now: an event that should have gone in, and that
+    /// somebody else was quicker to archive, was known.
+    pub(super) fn settle(&mut self, archived: &HashMap<EventId, i64>) {
+        for (event, standing) in self.events.iter().zip(&mut self.standings) {
+            if *standing == Standing::New && !archived.contains_key(&event.id) {
+                *standing = Standing::Known(None);
+            }
+        }
+    }
+
+    /// Says who had which of the events that are not refused. Of a file it is nobody, and the
+    /// archive is only asked whether it has them.
     pub(super) fn sightings(&self) -> Vec<Sighting<'_>> {
         let mut sightings = Vec::with_capacity(self.events.len());
         for (n, event) in self.events.iter().enumerate() {
@@ -87,28 +127,15 @@ impl Batch {
                 Standing::Known(num) => num,
                 Standing::Refused | Standing::Unkept => continue,
             };
-            if let (Some(relay), seen_at) = self.senders[n] {
-                sightings.push(Sighting {
-                    event,
-                    num,
-                    relay,
-                    seen_at,
-                });
-            }
+            let (relay, seen_at) = self.senders[n];
+            sightings.push(Sighting {
+                event,
+                num,
+                relay,
+                seen_at,
+            });
         }
         sightings
-    }
-
-    /// Notes that these events of the batch are known after all.
-    pub(super) fn mark_known(&mut self, nums: &HashMap<EventId, i64>) {
-        if nums.is_empty() {
-            return;
-        }
-        for (event, standing) in self.events.iter().zip(&mut self.standings) {
-            if let (Standing::New, Some(&num)) = (*standing, nums.get(&event.id)) {
-                *standing = Standing::Known(Some(num));
-            }
-        }
     }
 
     /// Tells the submitters that their events are durable.

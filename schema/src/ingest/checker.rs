@@ -79,8 +79,8 @@ impl Checker {
         let all = (0..events.len()).filter(|&n| open(&standings[n])).collect();
         let wrong = check(&events, all, Event::verify_id).await;
         self.metrics.refuse(standings, wrong);
-        let (known, removals) = self.known(&events, standings, stop).await?;
-        batch.removals = removals;
+        let (known, deletions) = self.known(&events, standings, stop).await?;
+        batch.deletions = deletions;
         // Copies of one event with different signatures are checked each on its own merit.
         let mut distinct = HashSet::new();
         let candidates: Vec<usize> = (0..events.len())
@@ -114,13 +114,13 @@ impl Checker {
     }
 
     /// Returns the events that the archive has or is about to have, with their numbers as far as
-    /// they are known, and how often events had been removed before.
+    /// they are known, and how many deletions the numbers know of.
     async fn known(
         &self,
         events: &[Event],
         standings: &[Standing],
         stop: &CancellationToken,
-    ) -> Result<(HashMap<EventId, EventNum>, i64), StoreError> {
+    ) -> Result<(HashMap<EventId, EventNum>, Option<i64>), StoreError> {
         let ids = events
             .iter()
             .zip(standings)
@@ -142,7 +142,7 @@ impl Checker {
                 .nums
                 .extend(archived.into_iter().map(|(id, num)| (id, Some(num))));
         }
-        Ok((known.nums, known.removals))
+        Ok((known.nums, known.deletions))
     }
 }
 

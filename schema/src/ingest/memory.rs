@@ -16,9 +16,9 @@ pub(super) struct Memory(Arc<Mutex<State>>);
 struct State {
     recent: Recent<EventId, EventNum>,
     in_flight: HashSet<EventId>,
-    /// How often events had been removed when `recent` was filled: see
-    /// [`crate::store::Store::removals`].
-    removals: i64,
+    /// How often events had been deleted from the archive before everything that is remembered;
+    /// `None` before the first look.
+    deletions: Option<i64>,
 }
 
 /// What the memory knows of some events.
@@ -28,8 +28,8 @@ pub(super) struct Known {
     pub(super) nums: HashMap<EventId, EventNum>,
     /// The others, each once.
     pub(super) unknown: Vec<EventId>,
-    /// For how long the numbers may be relied on.
-    pub(super) removals: i64,
+    /// How many deletions the numbers know of.
+    pub(super) deletions: Option<i64>,
 }
 
 impl Memory {
@@ -37,7 +37,7 @@ impl Memory {
         Self(Arc::new(Mutex::new(State {
             recent: Recent::new(RECENT_EVENTS),
             in_flight: HashSet::new(),
-            removals: 0,
+            deletions: None,
         })))
     }
 
@@ -57,8 +57,15 @@ impl Memory {
         Known {
             nums,
             unknown: unknown.into_iter().collect(),
-            removals: state.removals,
+            deletions: state.deletions,
         }
+    }
+
+    /// Forgets everything, once events have been deleted from the archive.
+    pub(super) fn clear(&self, deletions: i64) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.recent.clear();
+        state.deletions = Some(deletions);
     }
 
     /// Notes events that are about to be written.
@@ -70,25 +77,23 @@ impl Memory {
             .extend(ids);
     }
 
-    /// Notes that events are not about to be written any more.
-    pub(super) fn end(&self, ids: &[EventId]) {
+    /// Notes what is archived now, and forgets what was about to be but is not.
+    pub(super) fn end(
+        &self,
+        fresh: impl Iterator<Item = EventId>,
+        archived: impl Iterator<Item = (EventId, EventNum)>,
+    ) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in ids {
-            state.in_flight.remove(id);
-        }
-    }
-
-    /// Notes what is archived, as of so many removals. What was remembered before one of them is
-    /// forgotten.
-    pub(super) fn remember(&self, removals: i64, archived: impl Iterator<Item = (EventId, i64)>) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.removals != removals {
-            state.recent = Recent::new(RECENT_EVENTS);
-            state.removals = removals;
+        for id in fresh {
+            state.in_flight.remove(&id);
         }
         for (id, num) in archived {
-            if state.recent.get(&id) != Some(Some(num)) {
-                state.recent.insert(id, Some(num));
+            // A number that is known already is not given up for one that is not.
+            if !matches!(
+                (state.recent.get(&id), num),
+                (Some(Some(_)), _) | (Some(None), None)
+            ) {
+                state.recent.insert(id, num);
             }
         }
     }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::IngestMetrics;
 use crate::error::StoreError;
-use crate::limits::{INGEST_STOP_GRACE, RETRY_BASE, RETRY_MAX};
+use crate::limits::{INGEST_STOP_GRACE, INGEST_TRY_TIMEOUT, RETRY_BASE, RETRY_MAX};
 
 /// The pauses between the tries of one operation.
 pub(super) struct Retry<'a> {
@@ -24,11 +24,12 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// Runs an operation; once the node stops it has a moment left. A server that is there but
-    /// does not answer must not keep the node from stopping.
+    /// Runs an operation, for a bounded time; once the node stops it has a moment left. A server
+    /// that is there but does not answer must not keep the node from stopping.
     ///
     /// # Errors
-    /// Those of the operation; [`StoreError::Stopped`] when the moment is over.
+    /// Those of the operation; one that may pass when its time is up; [`StoreError::Stopped`]
+    /// when the moment is over.
     pub(super) async fn bounded<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
@@ -38,7 +39,12 @@ impl<'a> Retry<'a> {
             tokio::time::sleep(INGEST_STOP_GRACE).await;
         };
         tokio::select! {
-            outcome = operation => outcome,
+            outcome = tokio::time::timeout(INGEST_TRY_TIMEOUT, operation) => {
+                outcome.unwrap_or_else(|late| {
+                    let late = std::io::Error::new(std::io::ErrorKind::TimedOut, late);
+                    Err(StoreError::Database(sqlx::Error::Io(late)))
+                })
+            }
             () = stopped => Err(StoreError::Stopped),
         }
     }
@@ -63,5 +69,25 @@ impl<'a> Retry<'a> {
         }
         self.delay = (self.delay * 2).min(RETRY_MAX);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_that_is_never_answered_is_given_up_and_tried_again() {
+        let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
+        let stop = CancellationToken::new();
+        let mut retry = Retry::new(&metrics, &stop);
+        let error = retry.bounded::<()>(pending()).await.unwrap_err();
+        assert!(error.is_retryable());
+        retry.pause(error).await.unwrap();
+        stop.cancel();
+        let error = retry.bounded::<()>(pending()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Stopped));
     }
 }

@@ -1,6 +1,6 @@
 //! The second half of the intake: the one task that writes the archive.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bigbrotr_core::event::{Event, EventId};
@@ -14,7 +14,7 @@ use super::verify::check;
 use super::{IngestMetrics, pace};
 use crate::error::StoreError;
 use crate::limits::CHECKED_AHEAD;
-use crate::store::{ArchivedEvents, Store};
+use crate::store::{ArchivedEvents, Sighting, Store, Unconfirmed};
 
 /// Writes checked batches, one transaction each, in their order.
 pub(super) struct Writer {
@@ -73,18 +73,17 @@ impl Writer {
             let fresh = batch.fresh();
             let begun: Vec<EventId> = fresh.iter().map(|&n| batch.events[n].id).collect();
             if self.lost.concerns(&batch) {
-                self.memory.end(&begun);
+                self.memory.end(begun.iter().copied(), std::iter::empty());
                 self.lost.add(begun);
                 continue;
             }
-            let outcome = self.insert(&mut batch, fresh, &stop).await;
+            let outcome = self.archive(&mut batch, fresh, &stop).await;
             timer.observe_duration();
-            self.memory.end(&begun);
             match outcome {
                 Ok(written) => {
                     self.metrics.new.inc_by(written.new_events);
                     self.metrics.associations.inc_by(written.new_associations);
-                    self.remember(&batch, written);
+                    self.remember(&batch, begun, &written);
                     let ingested = batch.answer();
                     self.metrics.known.inc_by(ingested.known);
                     self.metrics.unkept.inc_by(ingested.unkept);
@@ -92,6 +91,7 @@ impl Writer {
                 }
                 // Dropping the batch tells the submitters that nothing of it is durable.
                 Err(error) => {
+                    self.memory.end(begun.iter().copied(), std::iter::empty());
                     self.lost.add(begun);
                     if !matches!(error, StoreError::Stopped) {
                         tracing::error!(
@@ -113,146 +113,178 @@ impl Writer {
         drop(Retry::new(&self.metrics, stop).bounded(pace).await);
     }
 
-    fn remember(&self, batch: &Batch, written: ArchivedEvents) {
-        let met =
+    fn remember(&self, batch: &Batch, begun: Vec<EventId>, written: &ArchivedEvents) {
+        let archived =
             batch.events.iter().zip(&batch.standings).filter_map(
                 |(event, standing)| match standing {
-                    // Older than a removal: the number may stand for nothing any more.
-                    Standing::Known(_) if batch.removals != written.removals => None,
-                    Standing::Known(Some(num)) => Some((event.id, *num)),
-                    _ => None,
+                    Standing::New => Some((event.id, written.nums.get(&event.id).copied())),
+                    Standing::Known(Some(num)) => Some((event.id, Some(*num))),
+                    // Asking for its number is left to the next batch that has it.
+                    Standing::Known(None) | Standing::Refused | Standing::Unkept => None,
                 },
             );
-        let archived = written.nums.into_iter().chain(written.known);
-        self.memory.remember(written.removals, met.chain(archived));
+        self.memory.end(begun.into_iter(), archived);
     }
 
-    /// Writes the fresh events and all sightings. Known events that have been removed from the
-    /// archive meanwhile are fresh again.
+    /// Writes the fresh events and all sightings, and afterwards says of each event truly whether
+    /// it was new.
+    async fn archive(
+        &self,
+        batch: &mut Batch,
+        fresh: Vec<usize>,
+        stop: &CancellationToken,
+    ) -> Result<ArchivedEvents, StoreError> {
+        let mut written = self.insert(batch, fresh, stop).await?;
+        // The memory is only a cache: what somebody has deleted meanwhile is archived again.
+        self.heed_deletions(batch, &written);
+        while !written.missing.is_empty() {
+            let missing = std::mem::take(&mut written.missing);
+            let again = self.reconsider(batch, &missing).await;
+            written.add(self.insert(batch, again, stop).await?);
+            self.heed_deletions(batch, &written);
+        }
+        batch.settle(&written.nums);
+        Ok(written)
+    }
+
+    /// Forgets what is remembered when events were deleted from the archive since.
+    fn heed_deletions(&self, batch: &mut Batch, written: &ArchivedEvents) {
+        if batch.deletions != Some(written.deletions) {
+            self.memory.clear(written.deletions);
+            batch.forget_nums(written.deletions);
+        }
+    }
+
+    /// Checks the signatures of events that were taken for archived; returns the positions of
+    /// those that have to go in.
+    async fn reconsider(&self, batch: &mut Batch, missing: &HashSet<EventId>) -> Vec<usize> {
+        let copies = (0..batch.events.len())
+            .filter(|&n| {
+                missing.contains(&batch.events[n].id)
+                    && matches!(batch.standings[n], Standing::Known(_) | Standing::New)
+            })
+            .collect::<Vec<_>>();
+        let wrong = check(&batch.events, copies.clone(), Event::verify_signature).await;
+        let mut chosen = HashSet::new();
+        for n in copies {
+            batch.standings[n] = if wrong.iter().any(|(wrong, _)| *wrong == n) {
+                Standing::Refused
+            } else if chosen.insert(batch.events[n].id) {
+                Standing::New
+            } else {
+                Standing::Known(None)
+            };
+        }
+        self.metrics.refuse(&mut batch.standings, wrong);
+        let is_again = |n: &usize| {
+            batch.standings[*n] == Standing::New && chosen.contains(&batch.events[*n].id)
+        };
+        (0..batch.events.len()).filter(is_again).collect()
+    }
+
+    /// Writes events and all sightings. When the database refuses the batch, it is halved until
+    /// the event that it does not take stands alone: that one is refused, the others go in.
     async fn insert(
         &self,
         batch: &mut Batch,
         fresh: Vec<usize>,
         stop: &CancellationToken,
     ) -> Result<ArchivedEvents, StoreError> {
-        let mut total = self.insert_pieces(batch, fresh, stop).await?;
-        while !total.missing.is_empty() {
-            let missing: HashSet<EventId> = total.missing.drain(..).collect();
-            let fresh = self.revive(batch, &missing).await;
-            if fresh.is_empty() {
-                break;
-            }
-            let more = self.insert_pieces(batch, fresh, stop).await?;
-            add(&mut total, more);
+        match self.write(batch, &fresh, &batch.sightings(), stop).await {
+            Err(error) if error.is_refusal() && !fresh.is_empty() => {}
+            outcome => return outcome,
         }
-        Ok(total)
-    }
-
-    /// Turns known events that the archive no longer has into new ones, their signatures checked;
-    /// returns their positions.
-    async fn revive(&self, batch: &mut Batch, missing: &HashSet<EventId>) -> Vec<usize> {
-        let gone: Vec<usize> = (0..batch.events.len())
-            .filter(|&n| matches!(batch.standings[n], Standing::Known(_)))
-            .filter(|&n| missing.contains(&batch.events[n].id))
-            .collect();
-        let wrong = check(&batch.events, gone.clone(), Event::verify_signature).await;
-        self.metrics.refuse(&mut batch.standings, wrong);
-        let mut fresh = HashMap::new();
-        for n in gone {
-            if batch.standings[n] != Standing::Refused {
-                batch.standings[n] = Standing::Known(None);
-                fresh.entry(batch.events[n].id).or_insert(n);
-            }
-        }
-        for &n in fresh.values() {
-            batch.standings[n] = Standing::New;
-        }
-        fresh.into_values().collect()
-    }
-
-    /// Writes the fresh events and all sightings. When the database refuses a batch for good, it
-    /// is halved until the event that it cannot take stands alone: that one is refused.
-    async fn insert_pieces(
-        &self,
-        batch: &mut Batch,
-        fresh: Vec<usize>,
-        stop: &CancellationToken,
-    ) -> Result<ArchivedEvents, StoreError> {
         let mut total = ArchivedEvents::default();
-        let mut pieces = vec![fresh];
+        let mut pieces = halves(&fresh);
         while let Some(piece) = pieces.pop() {
-            // Sightings name archived events: they all go with the last piece.
-            let error = match self
-                .insert_piece(batch, &piece, pieces.is_empty(), stop)
-                .await
-            {
-                Ok(written) => {
-                    batch.mark_known(&written.known);
-                    add(&mut total, written);
-                    continue;
-                }
-                Err(StoreError::Stopped) => return Err(StoreError::Stopped),
-                Err(error) => error,
-            };
-            if let [n] = piece[..] {
-                tracing::error!(
-                    event.id = %batch.events[n].id,
-                    error = &error as &dyn std::error::Error,
-                    "the database does not take an event",
-                );
-                self.metrics.refused.with_label_values(&["database"]).inc();
-                batch.standings[n] = Standing::Refused;
-                // The sightings that waited for this piece still have to be written.
-                if pieces.is_empty() {
-                    pieces.push(Vec::new());
-                }
-            } else if piece.is_empty() {
-                return Err(error);
-            } else {
-                let (left, right) = piece.split_at(piece.len() / 2);
-                pieces.push(left.to_vec());
-                pieces.push(right.to_vec());
+            match (self.write(batch, &piece, &[], stop).await, &piece[..]) {
+                (Ok(written), _) => total.add(written),
+                (Err(error), _) if !error.is_refusal() => return Err(error),
+                (Err(error), [n]) => self.refuse(batch, *n, &error, stop).await?,
+                (Err(_), _) => pieces.extend(halves(&piece)),
             }
         }
+        // Sightings name archived events: they go last.
+        total.add(self.write(batch, &[], &batch.sightings(), stop).await?);
         Ok(total)
     }
 
-    /// Writes some of the fresh events in one transaction, trying again for as long as that may
-    /// help.
-    async fn insert_piece(
+    /// Writes events and sightings in one transaction, trying again for as long as that may help.
+    async fn write(
         &self,
         batch: &Batch,
-        piece: &[usize],
-        with_sightings: bool,
+        positions: &[usize],
+        sightings: &[Sighting<'_>],
         stop: &CancellationToken,
     ) -> Result<ArchivedEvents, StoreError> {
-        let events: Vec<&Event> = piece.iter().map(|&n| &batch.events[n]).collect();
-        let sightings = if with_sightings {
-            batch.sightings()
-        } else {
-            Vec::new()
-        };
+        let events: Vec<&Event> = positions.iter().map(|&n| &batch.events[n]).collect();
+        let mut unconfirmed = Unconfirmed::default();
         let mut retry = Retry::new(&self.metrics, stop);
         loop {
-            let insert = self
-                .store
-                .insert_events(&events, &sightings, batch.removals);
-            match retry.bounded(insert).await {
+            let attempt = self.store.retry_insert_events(
+                &events,
+                sightings,
+                batch.deletions,
+                &mut unconfirmed,
+            );
+            match retry.bounded(attempt).await {
                 Ok(written) => return Ok(written),
-                Err(failure) => retry.pause(failure).await?,
+                Err(error) => retry.pause(error).await?,
             }
         }
+    }
+
+    /// Leaves out an event that the database does not take, and records it.
+    async fn refuse(
+        &self,
+        batch: &mut Batch,
+        position: usize,
+        reason: &StoreError,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let event = &batch.events[position];
+        tracing::error!(
+            event.id = %event.id,
+            error = reason as &dyn std::error::Error,
+            "the database does not take an event",
+        );
+        self.metrics.refused.with_label_values(&["database"]).inc();
+        let mut retry = Retry::new(&self.metrics, stop);
+        loop {
+            let record = self
+                .store
+                .record_refused_event(event, batch.relay(position), reason);
+            let Err(error) = retry.bounded(record).await else {
+                break;
+            };
+            match retry.pause(error).await {
+                Ok(()) => {}
+                Err(StoreError::Stopped) => return Err(StoreError::Stopped),
+                // It is in the log at least, and must not hold up the others.
+                Err(error) => {
+                    tracing::error!(
+                        event.id = %event.id,
+                        error = &error as &dyn std::error::Error,
+                        "cannot record an event that the database does not take",
+                    );
+                    break;
+                }
+            }
+        }
+        let id = event.id;
+        batch.refuse(&id);
+        Ok(())
     }
 }
 
-/// Adds what one more transaction did.
-fn add(total: &mut ArchivedEvents, more: ArchivedEvents) {
-    total.new_events += more.new_events;
-    total.new_associations += more.new_associations;
-    total.nums.extend(more.nums);
-    total.known.extend(more.known);
-    total.missing.extend(more.missing);
-    total.removals = more.removals;
+/// Divides positions in two; a single one stays as it is.
+fn halves(positions: &[usize]) -> Vec<Vec<usize>> {
+    let (left, right) = positions.split_at(positions.len() / 2);
+    [left, right]
+        .into_iter()
+        .filter(|half| !half.is_empty())
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 #[cfg(test)]
@@ -261,6 +293,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::super::Submission;
+    use super::super::room::Place;
     use super::*;
 
     #[test]
@@ -279,6 +312,7 @@ mod tests {
                 relay: None,
                 seen_at: 0,
                 answer,
+                place: Place::default(),
             }]);
             batch.standings = vec![standing];
             batch

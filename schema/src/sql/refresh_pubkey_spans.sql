@@ -1,8 +1,8 @@
--- first_at and last_at of pubkeys ($1: their numbers), from their events.
-update stats_pubkeys s set first_at = m.first_at, last_at = m.last_at
-from (
-    select k.num, min(e.created_at) as first_at, max(e.created_at) as last_at
-    from pubkeys k join events e on e.pubkey = k.pubkey
-    where k.num = any ($1) group by k.num
-) m
-where s.win = 0 and s.pubkey_num = m.num
+-- first_at and last_at of pubkeys ($1: their numbers), from the ends of their events' index.
+update stats_pubkeys s set
+    first_at = (select e.created_at from events e where e.pubkey = k.pubkey
+        order by e.pubkey, e.created_at limit 1),
+    last_at = (select e.created_at from events e where e.pubkey = k.pubkey
+        order by e.pubkey desc, e.created_at desc limit 1)
+from pubkeys k
+where k.num = any ($1) and s.win = 0 and s.pubkey_num = k.num

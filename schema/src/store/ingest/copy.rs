@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bigbrotr_core::event::{Event, EventId};
 use sqlx::{PgConnection, Row};
 
-use super::{Enqueue, Sighting};
+use super::{Enqueue, RelayId, Sighting};
 use crate::config::ArchiveConfig;
 use crate::copy::CopyRows;
 use crate::error::StoreError;
@@ -58,13 +58,16 @@ pub(super) async fn sightings(
     let mut distinct = HashSet::with_capacity(sightings.len());
     let mut rows = CopyRows::new(3, sightings.len() * 34);
     for sighting in sightings {
+        let Some(relay) = sighting.relay else {
+            continue;
+        };
         let num = nums[&sighting.event.id];
-        if distinct.insert((num, sighting.relay)) {
+        if distinct.insert((num, relay)) {
             rows.row()
                 .bigint(num)
                 .bigint(sighting.seen_at)
-                .integer(sighting.relay.0);
-            enqueue.association(num, sighting.event, sighting.relay);
+                .integer(relay.0);
+            enqueue.association(num, sighting.event, relay);
         }
     }
     if distinct.is_empty() {
@@ -87,13 +90,14 @@ pub(super) async fn insert_sightings(
     sightings: &[&Sighting<'_>],
     enqueue: &mut Enqueue,
 ) -> Result<(), StoreError> {
-    let mut given: Vec<(i64, &Sighting<'_>)> = sightings
+    let mut given: Vec<(i64, RelayId, &Sighting<'_>)> = sightings
         .iter()
-        .filter_map(|sighting| Some((*nums.get(&sighting.event.id)?, *sighting)))
+        .filter_map(|s| Some((*nums.get(&s.event.id)?, s.relay?, *s)))
         .collect();
-    // In the order of the index; of two sightings of one pair the earlier counts.
-    given.sort_unstable_by_key(|(num, s)| (*num, s.relay, s.seen_at));
-    given.dedup_by_key(|(num, s)| (*num, s.relay));
+    // One run in the order of the index: writers of the same pairs wait for each other and do not
+    // deadlock. Of two sightings of one pair the earlier counts.
+    given.sort_unstable_by_key(|(num, relay, s)| (*num, *relay, s.seen_at));
+    given.dedup_by_key(|(num, relay, _)| (*num, *relay));
     if given.is_empty() {
         return Ok(());
     }
@@ -107,16 +111,16 @@ pub(super) async fn insert_sightings(
          select coalesce(array_agg(event_num), '{}'), coalesce(array_agg(relay_id), '{}')
          from inserted",
     )
-    .bind(given.iter().map(|(num, _)| *num).collect::<Vec<_>>())
-    .bind(given.iter().map(|(_, s)| s.relay.0).collect::<Vec<_>>())
-    .bind(given.iter().map(|(_, s)| s.seen_at).collect::<Vec<_>>())
+    .bind(given.iter().map(|(num, ..)| *num).collect::<Vec<_>>())
+    .bind(given.iter().map(|(_, r, _)| r.0).collect::<Vec<_>>())
+    .bind(given.iter().map(|(.., s)| s.seen_at).collect::<Vec<_>>())
     .fetch_one(connection)
     .await?;
     let inserted: (Vec<i64>, Vec<i32>) = (row.try_get(0)?, row.try_get(1)?);
     let inserted: HashSet<(i64, i32)> = inserted.0.into_iter().zip(inserted.1).collect();
-    for (num, sighting) in given {
-        if inserted.contains(&(num, sighting.relay.0)) {
-            enqueue.association(num, sighting.event, sighting.relay);
+    for (num, relay, sighting) in given {
+        if inserted.contains(&(num, relay.0)) {
+            enqueue.association(num, sighting.event, relay);
         }
     }
     Ok(())
