@@ -8,6 +8,7 @@
 mod batch;
 mod checker;
 mod memory;
+mod report;
 mod retry;
 mod verify;
 mod writer;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use self::checker::Checker;
 use self::memory::Memory;
+pub use self::report::{IngestReport, Ingested, Refusal, RefusedEvent};
 use self::writer::Writer;
 use crate::error::StoreError;
 use crate::limits::INGEST_QUEUE;
@@ -37,19 +39,7 @@ struct Submission {
 }
 
 /// How a submitter hears of its events.
-type Answer = oneshot::Sender<Result<Ingested, StoreError>>;
-
-/// What became of submitted events. The three add up to their number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ingested {
-    /// Events that the archive did not have.
-    pub new: u64,
-    /// Events that the archive had.
-    pub known: u64,
-    /// Events with a wrong id or signature, or that the database would not take: counted, named
-    /// in the log, never stored.
-    pub refused: u64,
-}
+type Answer = oneshot::Sender<Result<IngestReport, StoreError>>;
 
 /// The intake of the archive. Clones share one queue and one writer.
 #[derive(Debug, Clone)]
@@ -94,8 +84,20 @@ impl Ingest {
         events: Vec<Event>,
         relay: Option<RelayId>,
     ) -> Result<Ingested, StoreError> {
+        Ok(self.submit_reporting(events, relay).await?.ingested)
+    }
+
+    /// As [`submit`](Self::submit), and says which events were refused.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn submit_reporting(
+        &self,
+        events: Vec<Event>,
+        relay: Option<RelayId>,
+    ) -> Result<IngestReport, StoreError> {
         if events.is_empty() {
-            return Ok(Ingested::default());
+            return Ok(IngestReport::default());
         }
         let (answer, answered) = oneshot::channel();
         let submission = Submission {

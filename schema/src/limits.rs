@@ -36,6 +36,10 @@ pub const RETRY_BASE: Duration = Duration::from_millis(100);
 /// Longest delay before a failed transaction is tried again.
 pub const RETRY_MAX: Duration = Duration::from_secs(10);
 
+/// Files with the same beginning that an import looks at to find its own: a file that grows leaves
+/// one row, so more means that many files begin alike.
+pub const IMPORT_CANDIDATES: i64 = 100;
+
 /// Batches that one rollup transaction folds: bounds its memory and its time.
 pub const ROLLUP_BATCHES: i64 = 64;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bigbrotr_core::event::Event;
 
-use super::{Answer, Ingested, Submission};
+use super::{Answer, IngestReport, Ingested, Refusal, RefusedEvent, Submission};
 use crate::recent::EventNum;
 use crate::store::{RelayId, Sighting};
 
@@ -17,7 +17,13 @@ pub(super) enum Standing {
     /// The archive has it, or will have it before this batch is written.
     Known(EventNum),
     /// It is wrong.
-    Refused,
+    Refused(Refusal),
+}
+
+impl Standing {
+    pub(super) fn is_refused(self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
 }
 
 /// Submissions that are checked and written together.
@@ -68,7 +74,7 @@ impl Batch {
             let num = match self.standings[n] {
                 Standing::New => None,
                 Standing::Known(num) => num,
-                Standing::Refused => continue,
+                Standing::Refused(_) => continue,
             };
             if let (Some(relay), seen_at) = self.senders[n] {
                 sightings.push(Sighting {
@@ -86,19 +92,20 @@ impl Batch {
     pub(super) fn answer(self) -> Ingested {
         let mut total = Ingested::default();
         for (positions, answer) in self.answers {
-            let mut ingested = Ingested::default();
-            for standing in &self.standings[positions] {
-                match standing {
-                    Standing::New => ingested.new += 1,
-                    Standing::Known(_) => ingested.known += 1,
-                    Standing::Refused => ingested.refused += 1,
+            let mut report = IngestReport::default();
+            for (position, standing) in self.standings[positions].iter().enumerate() {
+                match *standing {
+                    Standing::New => report.ingested.new += 1,
+                    Standing::Known(_) => report.ingested.known += 1,
+                    Standing::Refused(refusal) => {
+                        report.ingested.refused += 1;
+                        report.refused.push(RefusedEvent { position, refusal });
+                    }
                 }
             }
-            total.new += ingested.new;
-            total.known += ingested.known;
-            total.refused += ingested.refused;
+            total += report.ingested;
             // A submitter that went away does not want to know.
-            drop(answer.send(Ok(ingested)));
+            drop(answer.send(Ok(report)));
         }
         total
     }

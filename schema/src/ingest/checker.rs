@@ -11,7 +11,7 @@ use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
 use super::verify::check;
-use super::{IngestMetrics, Submission};
+use super::{IngestMetrics, Refusal, Submission};
 use crate::error::StoreError;
 use crate::limits::{INGEST_BATCH_BYTES, INGEST_BATCH_EVENTS};
 use crate::store::Store;
@@ -77,7 +77,7 @@ impl Checker {
         // Copies of one event with different signatures are checked each on its own merit.
         let mut distinct = HashSet::new();
         let candidates: Vec<usize> = (0..events.len())
-            .filter(|&n| standings[n] != Standing::Refused && !known.contains_key(&events[n].id))
+            .filter(|&n| !standings[n].is_refused() && !known.contains_key(&events[n].id))
             .filter(|&n| distinct.insert((events[n].id, events[n].sig)))
             .collect();
         let wrong = check(&events, candidates.clone(), Event::verify_signature).await;
@@ -88,7 +88,7 @@ impl Checker {
         self.refuse(standings, wrong);
         for (n, event) in events.iter().enumerate() {
             if forged.contains(&(event.id, event.sig)) {
-                standings[n] = Standing::Refused;
+                standings[n] = Standing::Refused(Refusal::WrongSignature);
             } else if let (Standing::Known(num), Some(found)) =
                 (&mut standings[n], known.get(&event.id))
             {
@@ -97,7 +97,7 @@ impl Checker {
         }
         let mut fresh = HashSet::new();
         for n in candidates {
-            if standings[n] != Standing::Refused && fresh.insert(events[n].id) {
+            if !standings[n].is_refused() && fresh.insert(events[n].id) {
                 standings[n] = Standing::New;
             }
         }
@@ -108,11 +108,12 @@ impl Checker {
 
     fn refuse(&self, standings: &mut [Standing], wrong: Vec<(usize, EventError)>) {
         for (n, error) in wrong {
+            let refusal = Refusal::from(&error);
             self.metrics
                 .refused
-                .with_label_values(&[error.reason()])
+                .with_label_values(&[refusal.label()])
                 .inc();
-            standings[n] = Standing::Refused;
+            standings[n] = Standing::Refused(refusal);
         }
     }
 
@@ -127,7 +128,7 @@ impl Checker {
         let ids = events
             .iter()
             .zip(standings)
-            .filter(|(_, standing)| **standing != Standing::Refused)
+            .filter(|(_, standing)| !standing.is_refused())
             .map(|(event, _)| event.id);
         let (mut known, unknown) = self.memory.look_up(ids);
         if !unknown.is_empty() {

@@ -7,10 +7,10 @@ use bigbrotr_core::event::{Event, EventId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::IngestMetrics;
 use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
+use super::{IngestMetrics, Refusal};
 use crate::error::StoreError;
 use crate::limits::CHECKED_AHEAD;
 use crate::store::{ArchivedEvents, Store};
@@ -106,7 +106,7 @@ impl Writer {
                 |(event, standing)| match standing {
                     Standing::New => Some((event.id, written.nums.get(&event.id).copied())),
                     Standing::Known(num) => Some((event.id, *num)),
-                    Standing::Refused => None,
+                    Standing::Refused(_) => None,
                 },
             );
         self.memory.end(begun.into_iter(), archived);
@@ -157,8 +157,12 @@ impl Writer {
                     error = &error as &dyn std::error::Error,
                     "the database does not take an event",
                 );
-                self.metrics.refused.with_label_values(&["database"]).inc();
-                batch.standings[n] = Standing::Refused;
+                let refusal = Refusal::Database;
+                self.metrics
+                    .refused
+                    .with_label_values(&[refusal.label()])
+                    .inc();
+                batch.standings[n] = Standing::Refused(refusal);
                 // The sightings that waited for this piece still have to be written.
                 if pieces.is_empty() {
                     pieces.push(Vec::new());
