@@ -17,8 +17,9 @@ pub(crate) const IMPORT_CHUNK_BYTES: usize = 512 * 1024;
 /// which is what keeps checking and writing busy.
 pub(crate) const IMPORT_IN_FLIGHT_BYTES: usize = 24 * 1024 * 1024;
 
-/// Chunks whose events are not durable yet, however small they are.
-pub(crate) const IMPORT_IN_FLIGHT_CHUNKS: usize = 48;
+/// Chunks whose events are not durable yet, however small they are: those of a stream are as large
+/// as what a pipe holds.
+pub(crate) const IMPORT_IN_FLIGHT_CHUNKS: usize = 400;
 
 /// Bytes that are read from a file at once.
 pub(crate) const IMPORT_READ_BYTES: usize = 256 * 1024;

@@ -91,7 +91,7 @@ fn goes_round(events: &[Event], packing: Packing) -> Result<(), TestCaseError> {
     });
     let data = folder.path().join("data");
     for (from, to) in [(&input, Some(&packed)), (&packed, None)] {
-        let (_store, database) = runtime.block_on(test_store());
+        let (store, database) = runtime.block_on(test_store());
         let run = || {
             let mut command = bigbrotr(&data);
             command.args(["--database-url", &database.url()]);
@@ -116,7 +116,7 @@ fn goes_round(events: &[Event], packing: Packing) -> Result<(), TestCaseError> {
             let found: BTreeSet<String> = lines.into_iter().map(ToOwned::to_owned).collect();
             prop_assert_eq!(&found, &expected);
         }
-        runtime.block_on(_store.close());
+        runtime.block_on(store.close());
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ fn goes_round(events: &[Event], packing: Packing) -> Result<(), TestCaseError> {
 #[test]
 fn import_and_export_are_each_others_inverse() {
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: 6,
+        cases: 4,
         // A case takes seconds: a failure is shown as it is found.
         max_shrink_iters: 20,
         failure_persistence: None,

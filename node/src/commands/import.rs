@@ -98,6 +98,7 @@ async fn import(
             cores: Arc::new(Semaphore::new(cores)),
         },
         stop: stop.clone(),
+        ingest_stop: ingest_stop.clone(),
     };
     let began = Instant::now();
     let mut sum = Sum::default();

@@ -63,7 +63,14 @@ pub(super) struct ReadEnd {
 }
 
 /// Cuts text, which begins at `start` of its file, into chunks. Ends early when nobody takes them.
-pub(super) fn cut(text: impl Read, start: Place, chunks: &mpsc::Sender<Chunk>) -> ReadEnd {
+///
+/// More of a `live` text may be long in coming: what is there is handed on.
+pub(super) fn cut(
+    text: impl Read,
+    live: bool,
+    start: Place,
+    chunks: &mpsc::Sender<Chunk>,
+) -> ReadEnd {
     let mut reader = BufReader::with_capacity(IMPORT_READ_BYTES, text);
     let mut at = start;
     loop {
@@ -72,7 +79,7 @@ pub(super) fn cut(text: impl Read, start: Place, chunks: &mpsc::Sender<Chunk>) -
             end: at,
             ..Chunk::default()
         };
-        let ended = fill(&mut chunk, &mut reader);
+        let ended = fill(&mut chunk, &mut reader, live);
         // A line that was too long has left its room behind.
         chunk.text.shrink_to(2 * chunk.text.len());
         let open_line = split_open_line(&mut chunk);
@@ -96,9 +103,13 @@ pub(super) fn cut(text: impl Read, start: Place, chunks: &mpsc::Sender<Chunk>) -
     }
 }
 
-/// Reads lines until the chunk is full; says whether the text has ended.
-fn fill(chunk: &mut Chunk, reader: &mut impl BufRead) -> io::Result<bool> {
+/// Reads lines until the chunk is full, or the next line of a live text is not there yet; says
+/// whether the text has ended.
+fn fill<R: Read>(chunk: &mut Chunk, reader: &mut BufReader<R>, live: bool) -> io::Result<bool> {
     while !chunk.is_full() {
+        if live && !chunk.ends.is_empty() && !reader.buffer().contains(&b'\n') {
+            break;
+        }
         let start = chunk.text.len();
         // The line feed is not counted.
         let most = IMPORT_LINE_BYTES as u64 + 1;
@@ -159,7 +170,7 @@ mod tests {
 
     fn all(text: impl Read + Send + 'static, start: Place) -> (Vec<Chunk>, ReadEnd) {
         let (sender, mut receiver) = mpsc::channel(1);
-        let thread = std::thread::spawn(move || cut(text, start, &sender));
+        let thread = std::thread::spawn(move || cut(text, false, start, &sender));
         let mut chunks = Vec::new();
         while let Some(chunk) = receiver.blocking_recv() {
             chunks.push(chunk);
@@ -191,6 +202,21 @@ mod tests {
         };
         assert_eq!((end.at, chunks[2].end), (whole, whole));
         assert!(end.error.is_none() && chunks.iter().all(|chunk| !chunk.open));
+    }
+
+    #[test]
+    fn what_a_live_text_has_is_not_held_back() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (sender, mut receiver) = mpsc::channel(1);
+        let thread = std::thread::spawn(move || cut(reader, true, Place::default(), &sender));
+        for (text, whole) in [("a\nb\nbegi", 2), ("n\n", 1), ("c\n", 1)] {
+            io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+            let chunk = receiver.blocking_recv().unwrap();
+            assert_eq!(chunk.lines().count(), whole);
+        }
+        drop(writer);
+        assert!(receiver.blocking_recv().is_none());
+        assert_eq!(thread.join().unwrap().at.lines, 4);
     }
 
     #[test]

@@ -59,7 +59,10 @@ pub(super) struct Outcome {
 pub(super) struct Pipeline {
     pub(super) store: Store,
     pub(super) worker: Worker,
+    /// The operator's.
     pub(super) stop: CancellationToken,
+    /// The archive's intake: it writes what is in its hands and drops what waits.
+    pub(super) ingest_stop: CancellationToken,
 }
 
 /// Chunks that are being worked on.
@@ -116,9 +119,10 @@ impl Pipeline {
         let read = Arc::new(AtomicU64::new(0));
         let (sender, mut chunks) = mpsc::channel(1);
         let counter = Arc::clone(&read);
+        let live = matches!(input, Input::Stream(_));
         let reading =
             tokio::task::spawn_blocking(move || match input.text(start.offset, counter) {
-                Ok((_, text)) => cut(text, start, &sender),
+                Ok((_, text)) => cut(text, live, start, &sender),
                 Err(error) => ReadEnd {
                     at: start,
                     error: Some(error),
@@ -163,6 +167,7 @@ impl Pipeline {
         }
         if matches!(end, Some(End::Interrupted | End::Refused(_))) {
             drop(chunks);
+            self.ingest_stop.cancel();
             let landing = land(&mut flight, &mut ledger, reporter, meter);
             drop(tokio::time::timeout(IMPORT_STOP_GRACE, landing).await);
         }
@@ -211,7 +216,7 @@ impl Pipeline {
     }
 }
 
-/// Waits for what is in flight.
+/// Waits for what is in flight: written, or dropped.
 async fn land(flight: &mut Flight, ledger: &mut Ledger, reporter: &mut Reporter, meter: &Meter) {
     while let Some((number, outcome)) = flight.next().await {
         if let Ok(report) = outcome

@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(record.progress, ImportProgress::default());
             assert_ne!(record.id, first.id);
         }
-        // Another relay is another import.
+        // Or it is read from its start, as was asked.
         let restart = Wish {
             restart: true,
             ..USUAL
