@@ -269,14 +269,18 @@ async fn whoever_reads_it_may_stop_reading_and_ctrl_c_ends_it() {
     assert_eq!(done.status.code(), Some(0));
     assert_eq!(String::from_utf8(done.stderr).unwrap(), "");
 
-    // Here the reader neither reads nor goes.
-    let (child, stdout) = export();
-    signal("INT", child.id());
-    let done = child.wait_with_output().unwrap();
-    drop(stdout);
-    assert_eq!(done.status.code(), Some(130));
-    let stderr = String::from_utf8(done.stderr).unwrap();
-    assert!(stderr.contains("not whole"), "{stderr}");
+    // Here the reader neither reads nor goes: in the middle of the archive, and when all of it was
+    // read and waits to be written.
+    for patience in [0, 1_000] {
+        let (child, stdout) = export();
+        std::thread::sleep(std::time::Duration::from_millis(patience));
+        signal("INT", child.id());
+        let done = child.wait_with_output().unwrap();
+        drop(stdout);
+        assert_eq!(done.status.code(), Some(130));
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert!(stderr.contains("not whole"), "{stderr}");
+    }
 }
 
 #[tokio::test]

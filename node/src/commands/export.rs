@@ -101,25 +101,24 @@ async fn export(
         None => None,
     };
     let output = Output::open(args.output.as_deref())?;
+    // A file that is not whole has to be taken away; whoever reads a pipe may hold the writer up.
+    let is_file = output.is_file();
     let visible = args.output.is_none() && io::stdout().is_terminal();
     let (orders, received) = mpsc::channel(1);
     let writing = tokio::task::spawn_blocking(move || write(output, received));
     let mut tally = Tally::default();
-    let meter = meter(store, &plan, visible).await;
-    let read = match meter {
-        Ok(meter) => read(store, &mut plan, relay, &orders, meter, &mut tally, stop).await,
-        Err(error) => Err(error),
+    let read = tokio::select! {
+        () = stop.cancelled() => Ok(End::Interrupted),
+        end = read(store, &mut plan, relay, &orders, visible, &mut tally) => end,
     };
-    if let Ok(End::Whole) = read {
-        drop(orders.send(Order::Finish).await);
-    }
     drop(orders);
-    if args.output.is_none() && !matches!(read, Ok(End::Whole | End::Unwanted)) {
-        // The writer may be held up by a reader that does not read.
+    if !is_file && !matches!(read, Ok(End::Whole | End::Unwanted)) {
         return read.map(|end| (end, tally));
     }
-    // Without the last order, a file that is not whole goes away with the writer.
-    let written = writing.await?;
+    let written = tokio::select! {
+        () = stop.cancelled(), if !is_file => return Ok((End::Interrupted, tally)),
+        written = writing => written?,
+    };
     let end = read?;
     match written {
         Ok(()) => Ok((end, tally)),
@@ -148,20 +147,19 @@ async fn read(
     plan: &mut Plan,
     relay: Option<RelayId>,
     orders: &mpsc::Sender<Order>,
-    (mut meter, up_to): (Meter, i64),
+    visible: bool,
     tally: &mut Tally,
-    stop: &CancellationToken,
 ) -> anyhow::Result<End> {
+    let (mut meter, up_to) = meter(store, plan, visible).await?;
     let mut before: u64 = 0;
     let mut most = EXPORT_FIRST_PAGE_EVENTS;
     for number in 0..plan.passes.len() {
         let query = plan.passes[number].query(relay, up_to);
         let mut after = None;
         while !plan.passes[number].is_full() {
-            let page = tokio::select! {
-                () = stop.cancelled() => return Ok(End::Interrupted),
-                page = store.archive_page(&query, after, most, EXPORT_PAGE_BYTES) => page?,
-            };
+            let page = store
+                .archive_page(&query, after, most, EXPORT_PAGE_BYTES)
+                .await?;
             // A page that ended with its bytes leaves rows behind that were sent for nothing.
             most = (2 * page.events.len()).clamp(1, EXPORT_PAGE_EVENTS);
             let mut events = Vec::with_capacity(page.events.len());
@@ -176,13 +174,9 @@ async fn read(
                 }
             }
             let sent = events.len() as u64;
-            let send = orders.send(Order::Write(events));
-            tokio::select! {
-                () = stop.cancelled() => return Ok(End::Interrupted),
-                sent = send => if sent.is_err() {
-                    // The writer says why.
-                    return Ok(End::Unwanted);
-                },
+            if orders.send(Order::Write(events)).await.is_err() {
+                // The writer says why.
+                return Ok(End::Unwanted);
             }
             tally.written += sent;
             let pass = &plan.passes[number];
@@ -201,7 +195,8 @@ async fn read(
         before = before.saturating_add(plan.passes[number].limit.unwrap_or(up_to as u64));
     }
     meter.finish();
-    Ok(End::Whole)
+    let finish = orders.send(Order::Finish).await;
+    Ok(finish.map_or(End::Unwanted, |()| End::Whole))
 }
 
 /// Writes events in a thread that may wait for whoever reads them.

@@ -57,6 +57,11 @@ impl Output {
         Ok(Self { packer, name })
     }
 
+    /// Says whether it becomes a file, which takes what it is given without waiting for anybody.
+    pub(super) fn is_file(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// Writes everything out and gives the file its name.
     pub(super) fn finish(self) -> io::Result<()> {
         let mut buffer = match self.packer {
