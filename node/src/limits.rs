@@ -31,6 +31,9 @@ pub(crate) const IMPORT_MARK_BYTES: u64 = 64 * 1024;
 /// flight.
 pub(crate) const IMPORT_SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the database may take to note how far an import is: longer, and it is noted later.
+pub(crate) const IMPORT_STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long an interrupted import waits for what is in flight to be durable.
 pub(crate) const IMPORT_STOP_GRACE: Duration = Duration::from_secs(15);
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use anyhow::Context;
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::{ImportProgress, ImportRecord, Store};
 use tokio::sync::mpsc;
@@ -19,7 +20,7 @@ use super::source::Input;
 use super::work::{Problem, Report, Worker};
 use crate::limits::{
     IMPORT_IN_FLIGHT_BYTES, IMPORT_IN_FLIGHT_CHUNKS, IMPORT_SAVE_INTERVAL, IMPORT_STOP_GRACE,
-    METER_TICK,
+    IMPORT_STORE_TIMEOUT, METER_TICK,
 };
 use crate::meter::Meter;
 use crate::summary::count;
@@ -138,6 +139,14 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => end = Some(End::Interrupted),
+                _ = tick.tick() => {
+                    let now = read.load(Ordering::Relaxed);
+                    meter.update(now, || note(&ledger.done, &before, began));
+                    if saved.elapsed() >= IMPORT_SAVE_INTERVAL {
+                        saved = Instant::now();
+                        self.save(record.as_mut(), &ledger).await;
+                    }
+                }
                 Some((number, outcome)) = flight.next() => match outcome {
                     Ok(report) => {
                         end = ledger.settle(number, report, reporter, meter).map(End::Bad);
@@ -155,14 +164,6 @@ impl Pipeline {
                     }
                     None => reads_on = false,
                 },
-                _ = tick.tick() => {
-                    let now = read.load(Ordering::Relaxed);
-                    meter.update(now, || note(&ledger.done, &before, began));
-                    if saved.elapsed() >= IMPORT_SAVE_INTERVAL {
-                        saved = Instant::now();
-                        self.save(record.as_mut(), &ledger).await;
-                    }
-                }
             }
         }
         if matches!(end, Some(End::Interrupted | End::Refused(_))) {
@@ -173,26 +174,17 @@ impl Pipeline {
         }
         let end = match end {
             Some(end) => end,
-            None => match reading.await? {
-                ReadEnd {
-                    at,
-                    error: Some(error),
-                } => End::Unreadable {
-                    at,
-                    file_bytes: read.load(Ordering::Relaxed),
-                    error,
-                },
-                ReadEnd { error: None, .. } => End::Complete,
-            },
+            None => end_of_reading(reading.await?, read.load(Ordering::Relaxed)),
         };
         if let Some(record) = &mut record {
             record.progress = ledger.resumable;
             record.complete = matches!(end, End::Complete);
-            if let Err(error) = self.store.update_import(record).await {
-                // When the archive is away that is the reason to give.
-                if !matches!(end, End::Refused(_)) {
-                    return Err(error.into());
+            match self.store(record).await {
+                // What was stored before is true too; there is something else to say.
+                Err(error) if matches!(end, End::Interrupted | End::Refused(_)) => {
+                    tracing::warn!("{error:#}");
                 }
+                stored => stored?,
             }
         }
         Ok(Outcome {
@@ -207,12 +199,28 @@ impl Pipeline {
             return;
         };
         record.progress = ledger.resumable;
-        if let Err(error) = self.store.update_import(record).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot store how far the import is",
-            );
+        if let Err(error) = self.store(record).await {
+            tracing::warn!("{error:#}");
         }
+    }
+
+    async fn store(&self, record: &ImportRecord) -> anyhow::Result<()> {
+        tokio::time::timeout(IMPORT_STORE_TIMEOUT, self.store.update_import(record))
+            .await
+            .map_err(anyhow::Error::from)
+            .and_then(|stored| Ok(stored?))
+            .context("cannot store how far the import is")
+    }
+}
+
+fn end_of_reading(reading: ReadEnd, file_bytes: u64) -> End {
+    match reading.error {
+        None => End::Complete,
+        Some(error) => End::Unreadable {
+            at: reading.at,
+            file_bytes,
+            error,
+        },
     }
 }
 
