@@ -171,26 +171,60 @@ pub(crate) struct AskArgs {
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Every line is an event, or a message [\"EVENT\", …] around one. Every event is \
+    verified. An import that was interrupted goes on where it ended when it is started again, and \
+    a file that has grown where it had ended. A file that was imported to its end, and not \
+    modified since, is passed over. --restart reads a file from its start: it is needed only where \
+    a file was changed in its middle."
+)]
 pub(crate) struct ImportArgs {
-    /// A file with one event a line, or - for standard input
-    pub(crate) file: PathBuf,
+    /// Files with one event a line, plain, gzip or zstd; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
     /// The relay that had these events
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
-    /// Stop at the first bad line
+    /// Stop at the first line that is bad, or whose event is refused
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Read files from their start, whatever was imported before
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// How many bad lines and refused events are reported; the others are only counted
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) max_reported: u64,
 }
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Events are written as the archive keeps them, expired and deleted ones too, each \
+    once, in the order in which they were archived. A filter with a limit is answered as NIP-01 \
+    says: its newest events, newest first; filters with a limit come before those without. Events \
+    that are archived while the export runs are left out."
+)]
 pub(crate) struct ExportArgs {
-    /// Only events that match this NIP-01 filter
+    /// Only events that match this NIP-01 filter; given several times: that match any of them
     #[arg(long, value_name = "JSON")]
-    pub(crate) filter: Option<String>,
-    /// The file to write, standard output if not given
+    pub(crate) filter: Vec<String>,
+    /// Only events that this relay had
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// What is written
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    pub(crate) format: ExportFormat,
+    /// The file to write, packed if its name ends in .gz or .zst; it appears when it is whole.
+    /// Standard output if not given
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// What an export writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One event a line
+    Jsonl,
 }
 
 /// Subcommands of `config`.

@@ -14,11 +14,19 @@ mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use tokio_util::sync::CancellationToken;
+
 use crate::cli::{Cli, Command, ConfigCommand, Options};
 use crate::demo;
 use crate::settings::{LogConfig, Settings};
+use crate::signals;
 
 pub(crate) use self::ask::{Asked, ask};
+
+/// The exit code of a command that a signal ended.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the command that was given.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -51,4 +59,27 @@ fn quiet(options: &Options) -> anyhow::Result<Settings> {
     };
     crate::logging::start(&log)?;
     Ok(settings)
+}
+
+/// Runs a command that ends in order once a signal cancels `stop`.
+async fn interruptible<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        Err(error) = signals::watch(stop.clone()) => {
+            Err(error).context("cannot listen for signals")
+        }
+    }
+}
+
+/// Reads a relay's URL from the command line.
+fn relay_url(settings: &Settings, url: Option<&str>) -> anyhow::Result<Option<RelayUrl>> {
+    let policy = UrlPolicy {
+        allow_private: settings.networks.allow_private,
+        ..UrlPolicy::default()
+    };
+    url.map(|url| RelayUrl::parse(url, &policy).with_context(|| format!("--relay {url}")))
+        .transpose()
 }

@@ -10,7 +10,8 @@
 //! | `supervisor` | starting, restarting, draining |
 //! | `exporter` | metrics and health over HTTP |
 //! | `delivery` | answers to the relays that requests name |
-//! | `logging`, `signals`, `summary` | what the operator sees |
+//! | `logging`, `signals`, `summary`, `meter` | what the operator sees |
+//! | `limits` | every bound, with its reason |
 
 mod cli;
 mod commands;
@@ -19,7 +20,9 @@ mod delivery;
 mod demo;
 mod exporter;
 mod implementation;
+mod limits;
 mod logging;
+mod meter;
 mod node;
 mod relays;
 mod settings;

@@ -41,9 +41,9 @@ fn import_then_export_gives_the_same_events_and_statistics_are_true() {
     };
     let (code, stdout, stderr) = import(&["--relay", "wss://relay.example.com"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!(
-        stdout, "703 lines: 700 new events, 0 known, 0 refused, 2 bad lines\n",
-        "{stderr}"
+    assert!(
+        stdout.starts_with("703 lines: 700 new events, 0 known, 0 refused, 2 bad lines; "),
+        "{stdout}{stderr}"
     );
     assert!(
         stderr.contains("line 701: ") && stderr.contains("line 703: "),

@@ -22,6 +22,13 @@ pub(crate) const RELAY_EVENTS: EventTable = EventTable {
     expires_at: Some("expires_at"),
 };
 
+/// The archive, which has no index of tags and keeps what has expired: whoever asks by tags has to
+/// look at the events again.
+pub(crate) const ARCHIVE: EventTable = EventTable {
+    tag_hashes: None,
+    expires_at: None,
+};
+
 /// Hashes a single-letter tag's name and first value for the tag index. Collisions are possible:
 /// whoever finds events by hash has to look again.
 pub(crate) fn tag_hash(name: char, value: &str) -> i64 {

@@ -10,6 +10,7 @@ mod batch;
 mod checker;
 mod memory;
 mod pace;
+mod report;
 mod retry;
 mod room;
 mod verify;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::batch::Standing;
 use self::checker::Checker;
 use self::memory::Memory;
+pub use self::report::{IngestReport, Ingested, Refusal, RefusedPosition};
 use self::room::{Place, Room};
 use self::writer::Writer;
 use crate::error::StoreError;
@@ -43,22 +45,7 @@ struct Submission {
 }
 
 /// How a submitter hears of its events.
-type Answer = oneshot::Sender<Result<Ingested, StoreError>>;
-
-/// What became of submitted events. The four add up to their number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ingested {
-    /// Events that the archive did not have.
-    pub new: u64,
-    /// Events that the archive had.
-    pub known: u64,
-    /// Events with a wrong id or signature, or that the database would not take: counted, named
-    /// in the log, never stored.
-    pub refused: u64,
-    /// Events of a kind or age that this implementation does not keep: see
-    /// [`crate::config::RetentionConfig`].
-    pub unkept: u64,
-}
+type Answer = oneshot::Sender<Result<IngestReport, StoreError>>;
 
 /// The intake of the archive. Clones share one queue and one writer.
 #[derive(Debug, Clone)]
@@ -106,8 +93,20 @@ impl Ingest {
         events: Vec<Event>,
         relay: Option<RelayId>,
     ) -> Result<Ingested, StoreError> {
+        Ok(self.submit_reporting(events, relay).await?.ingested)
+    }
+
+    /// As [`submit`](Self::submit), and says which events were refused.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn submit_reporting(
+        &self,
+        events: Vec<Event>,
+        relay: Option<RelayId>,
+    ) -> Result<IngestReport, StoreError> {
         if events.is_empty() {
-            return Ok(Ingested::default());
+            return Ok(IngestReport::default());
         }
         let place = self.room.take(&events).await?;
         let (answer, answered) = oneshot::channel();
@@ -142,8 +141,9 @@ impl IngestMetrics {
     /// Notes and counts the events at these positions as refused.
     fn refuse(&self, standings: &mut [Standing], wrong: Vec<(usize, EventError)>) {
         for (n, error) in wrong {
-            self.refused.with_label_values(&[error.reason()]).inc();
-            standings[n] = Standing::Refused;
+            let refusal = Refusal::from(&error);
+            self.refused.with_label_values(&[refusal.label()]).inc();
+            standings[n] = Standing::Refused(refusal);
         }
     }
 

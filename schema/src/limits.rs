@@ -80,6 +80,10 @@ pub const ROLLUP_MOST_ADVANCE_SECONDS: i64 = 6 * 3_600;
 /// Pubkeys whose numbers the rollup remembers: at 60 bytes each about 12 MB when full.
 pub const PUBKEY_NUMBERS: usize = 200_000;
 
+/// Files with the same beginning that an import looks at to find its own: a file that grows leaves
+/// one row, so more means that many files begin alike.
+pub const IMPORT_CANDIDATES: i64 = 100;
+
 /// The most stored events that one query of the relay's events returns, whatever it asks for.
 pub const QUERY_MAX_EVENTS: usize = 5_000;
 

@@ -4,7 +4,9 @@
 //! started by [`crate::embedded`].
 
 mod archive;
+mod export;
 mod health;
+mod imports;
 mod ingest;
 mod jobs;
 mod metadata;
@@ -24,7 +26,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
+pub use self::export::{ArchiveOrder, ArchivePage, ArchivePosition, ArchiveQuery, ArchivedEvent};
 pub use self::health::{DatabaseStatus, PendingWork};
+pub use self::imports::{FileMark, ImportProgress, ImportRecord};
 pub(crate) use self::ingest::Unconfirmed;
 pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Job, JobOutcome};

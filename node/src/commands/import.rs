@@ -1,199 +1,255 @@
 //! `bigbrotr import`: events from JSON Lines, as other relays' tools write them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `source` | a file or a stream, unpacked |
+//! | `chunks` | text to chunks of whole lines |
+//! | `line` | a line to an event |
+//! | `work` | a chunk to durable rows |
+//! | `ledger` | what is done, in the order of the file; bad lines |
+//! | `pipeline` | all of these together, for one file |
+//! | `resume` | where the import of a file begins |
+//! | `fold` | statistics meanwhile |
 
+mod chunks;
+mod fold;
+mod ledger;
+mod line;
+mod pipeline;
+mod resume;
+mod source;
+mod work;
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bigbrotr_core::clock::SystemClock;
-use bigbrotr_core::event::Event;
-use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
-use bigbrotr_schema::ingest::{Ingest, IngestMetrics, Ingested};
-use bigbrotr_schema::store::RelayId;
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
+use bigbrotr_core::relay_url::RelayUrl;
+use bigbrotr_schema::error::StoreError;
+use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
+use bigbrotr_schema::store::{ImportProgress, RelayId, Store};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::ledger::Reporter;
+use self::pipeline::{End, Pipeline, rate, total};
+use self::resume::{Begin, Wish};
+use self::source::Input;
+use self::work::Worker;
 use crate::cli::{ImportArgs, Options};
 use crate::database::Database;
+use crate::meter::{Meter, Unit};
 use crate::summary::count;
 
-/// Events that are given to the archive at once.
-const BATCH: usize = 2_000;
-
-/// The longest line that is read: bytes. Longer ones are reported as bad.
-const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
-
-/// What became of the lines.
-#[derive(Debug, Default)]
-struct Tally {
-    lines: u64,
-    bad: u64,
-    ingested: Ingested,
+/// What all files came to.
+#[derive(Default)]
+struct Sum {
+    /// Everything in the files, as far as it is done.
+    done: ImportProgress,
+    /// How much of it earlier imports had done.
+    before: ImportProgress,
 }
 
-/// Imports a file. Bad lines are reported and counted, and end the import only if that was asked.
+/// Imports files. Bad lines are reported and counted, and end the import only if that was asked.
 pub(crate) async fn run(options: &Options, args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let settings = super::quiet(options)?;
-    let policy = UrlPolicy {
-        allow_private: settings.networks.allow_private,
-        ..UrlPolicy::default()
+    let relay = super::relay_url(&settings, args.relay.as_deref())?;
+    for path in &args.files {
+        // Better to hear of a wrong name now than hours later.
+        if path.as_os_str() != "-" {
+            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        }
+    }
+    let stop = CancellationToken::new();
+    let work = async {
+        let database = Database::open_for_command(&settings, Arc::new(SystemClock)).await?;
+        let outcome = Box::pin(import(&database.store, relay, args, &stop)).await;
+        database.close().await?;
+        outcome
     };
-    let relay = args
-        .relay
-        .as_ref()
-        .map(|url| RelayUrl::parse(url, &policy).with_context(|| format!("--relay {url}")))
-        .transpose()?;
-    let stdin = args.file.as_os_str() == "-";
-    let (reader, size): (Box<dyn AsyncBufRead + Unpin + Send>, u64) = if stdin {
-        (Box::new(BufReader::new(tokio::io::stdin())), 0)
-    } else {
-        let file = tokio::fs::File::open(&args.file)
-            .await
-            .with_context(|| format!("cannot read {}", args.file.display()))?;
-        let size = file.metadata().await.map_or(0, |metadata| metadata.len());
-        (Box::new(BufReader::with_capacity(1 << 20, file)), size)
-    };
-    let database = Database::open_for_command(&settings, Arc::new(SystemClock)).await?;
-    let outcome = import(&database, reader, size, relay, args.strict).await;
-    database.close().await?;
-    let (tally, strict_end) = outcome?;
-    println!(
-        "{} lines: {} new events, {} known, {} refused, {} bad lines",
-        count(tally.lines),
-        count(tally.ingested.new),
-        count(tally.ingested.known),
-        count(tally.ingested.refused),
-        count(tally.bad),
-    );
-    Ok(if strict_end {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    super::interruptible(&stop, Box::pin(work)).await
 }
 
 async fn import(
-    database: &Database,
-    reader: Box<dyn AsyncBufRead + Unpin + Send>,
-    size: u64,
+    store: &Store,
     relay: Option<RelayUrl>,
-    strict: bool,
-) -> anyhow::Result<(Tally, bool)> {
+    args: &ImportArgs,
+    stop: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
     let relay = match relay {
-        Some(url) => {
-            database
-                .store
-                .insert_relays(std::slice::from_ref(&url))
-                .await?;
-            database.store.get_relay(&url).await?.map(|known| known.id)
-        }
+        Some(url) => relay_id(store, &url).await?,
         None => None,
     };
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (tasks, ingest_stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = IngestMetrics::register(&prometheus::Registry::new())?;
-    let ingest = Ingest::start(database.store.clone(), metrics, &tasks, stop.clone());
-    let outcome = read(&ingest, reader, size, relay, strict).await;
-    stop.cancel();
+    let ingest = Ingest::start(store.clone(), metrics, &tasks, ingest_stop.clone());
+    tasks.spawn(fold::along(store.clone(), ingest_stop.clone()));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let pipeline = Pipeline {
+        store: store.clone(),
+        worker: Worker {
+            ingest,
+            relay,
+            strict: args.strict,
+            cores: Arc::new(Semaphore::new(cores)),
+        },
+        stop: stop.clone(),
+        ingest_stop: ingest_stop.clone(),
+    };
+    let began = Instant::now();
+    let mut sum = Sum::default();
+    let outcome = Box::pin(files(&pipeline, args, &mut sum)).await;
+    ingest_stop.cancel();
     tasks.close();
     tasks.wait().await;
-    database.store.rollup_to_end().await?;
-    outcome
+    let code = outcome?;
+    if !stop.is_cancelled() {
+        fold::rest(store).await?;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    print_summary(&sum, seconds);
+    Ok(code)
 }
 
-async fn read(
-    ingest: &Ingest,
-    mut reader: Box<dyn AsyncBufRead + Unpin + Send>,
-    size: u64,
-    relay: Option<RelayId>,
-    strict: bool,
-) -> anyhow::Result<(Tally, bool)> {
-    let bar = if size > 0 {
-        ProgressBar::new(size)
-    } else {
-        ProgressBar::new_spinner()
+async fn relay_id(store: &Store, url: &RelayUrl) -> Result<Option<RelayId>, StoreError> {
+    store.insert_relays(std::slice::from_ref(url)).await?;
+    Ok(store.get_relay(url).await?.map(|known| known.id))
+}
+
+/// Imports one file after the other; a file that cannot be imported whole is the last.
+async fn files(pipeline: &Pipeline, args: &ImportArgs, sum: &mut Sum) -> anyhow::Result<ExitCode> {
+    let mut reporter = Reporter {
+        file: None,
+        left: args.max_reported,
+        hushed: false,
     };
-    bar.set_style(ProgressStyle::with_template(
-        "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-    )?);
-    let mut tally = Tally::default();
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut line = Vec::new();
-    let mut strict_end = false;
-    loop {
-        line.clear();
-        let read = read_line(&mut reader, &mut line).await?;
-        bar.inc(read as u64);
-        if read == 0 {
-            break;
+    for path in &args.files {
+        let name = path.display().to_string();
+        reporter.file = (args.files.len() > 1).then(|| name.clone());
+        let end = Box::pin(file(pipeline, path, args, &mut reporter, sum)).await;
+        let (end, durable) = end.with_context(|| format!("cannot import {name}"))?;
+        let lines = count(durable.lines);
+        match end {
+            End::Complete => {}
+            End::Interrupted => {
+                let on = if path.is_file() {
+                    "the same command goes on behind them"
+                } else {
+                    "a stream cannot be resumed"
+                };
+                eprintln!("interrupted: {lines} lines of {name} are imported; {on}");
+                return Ok(ExitCode::from(super::INTERRUPTED));
+            }
+            End::Bad(problem) => {
+                eprintln!(
+                    "error: {name} line {}: stopped as --strict asks; every line before is imported",
+                    problem.line
+                );
+                return Ok(ExitCode::FAILURE);
+            }
+            End::Unreadable {
+                at,
+                file_bytes,
+                error,
+            } => {
+                let what = match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => "the file is cut off",
+                    _ => "the file cannot be read on",
+                };
+                eprintln!(
+                    "error: {name}: {what} after line {}, byte {} of the text ({} bytes of the \
+                     file were read): {error}; every line before is imported",
+                    at.lines, at.offset, file_bytes
+                );
+                return Ok(ExitCode::FAILURE);
+            }
+            End::Refused(error) => {
+                return Err(anyhow::Error::from(error).context(format!(
+                    "the archive takes no more events after line {} of {name}",
+                    durable.lines
+                )));
+            }
         }
-        tally.lines += 1;
-        let text = line.trim_ascii();
-        if text.is_empty() {
-            continue;
-        }
-        match parse(text) {
-            Ok(event) => batch.push(event),
-            Err(reason) => {
-                tally.bad += 1;
-                bar.suspend(|| eprintln!("line {}: {reason}", tally.lines));
-                if strict {
-                    strict_end = true;
-                    break;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn file(
+    pipeline: &Pipeline,
+    path: &Path,
+    args: &ImportArgs,
+    reporter: &mut Reporter,
+    sum: &mut Sum,
+) -> anyhow::Result<(End, ImportProgress)> {
+    let mut input = Input::open(path)?;
+    let wish = Wish {
+        restart: args.restart,
+        strict: args.strict,
+    };
+    let name = path.display();
+    let mut size = None;
+    let record = match &mut input {
+        Input::Stream(_) => None,
+        Input::File(file) => {
+            match resume::begin(&pipeline.store, file, pipeline.worker.relay, wish).await? {
+                Begin::Behind(record) => {
+                    size = Some(record.file.size_bytes);
+                    Some(record)
+                }
+                Begin::Done(record) => {
+                    eprintln!(
+                        "{name} was imported to its end before, {} lines; --restart reads it again",
+                        count(record.progress.lines)
+                    );
+                    return Ok((End::Complete, record.progress));
                 }
             }
         }
-        if batch.len() == BATCH {
-            submit(ingest, &mut batch, relay, &mut tally).await?;
-        }
+    };
+    let before = record.map(|record| record.progress).unwrap_or_default();
+    if before.lines > 0 {
+        eprintln!(
+            "{name}: {} lines were imported before; going on behind them",
+            count(before.lines)
+        );
     }
-    submit(ingest, &mut batch, relay, &mut tally).await?;
-    bar.finish_and_clear();
-    Ok((tally, strict_end))
+    let mut meter = Meter::start(&name.to_string(), size, Unit::Bytes)?;
+    let outcome = Box::pin(pipeline.run(input, record, reporter, &mut meter)).await;
+    meter.finish();
+    let outcome = outcome?;
+    add(&mut sum.done, &outcome.done);
+    add(&mut sum.before, &before);
+    Ok((outcome.end, outcome.done))
 }
 
-/// Reads one line, at most one byte beyond the longest allowed; returns how many bytes.
-async fn read_line(
-    reader: &mut Box<dyn AsyncBufRead + Unpin + Send>,
-    line: &mut Vec<u8>,
-) -> anyhow::Result<usize> {
-    let mut total = 0;
-    loop {
-        let available = reader.fill_buf().await.context("cannot read on")?;
-        if available.is_empty() {
-            return Ok(total);
-        }
-        let (used, done) = match available.iter().position(|byte| *byte == b'\n') {
-            Some(end) => (end + 1, true),
-            None => (available.len(), false),
-        };
-        let room = (MAX_LINE_BYTES + 1).saturating_sub(line.len());
-        line.extend_from_slice(&available[..used.min(room)]);
-        reader.consume(used);
-        total += used;
-        if done {
-            return Ok(total);
-        }
-    }
+fn add(sum: &mut ImportProgress, more: &ImportProgress) {
+    sum.lines += more.lines;
+    sum.bad_lines += more.bad_lines;
+    sum.ingested += more.ingested;
 }
 
-fn parse(line: &[u8]) -> anyhow::Result<Event> {
-    if line.len() > MAX_LINE_BYTES {
-        bail!("longer than {MAX_LINE_BYTES} bytes");
+fn print_summary(sum: &Sum, seconds: f64) {
+    let Sum { done, before } = sum;
+    println!(
+        "{} lines: {} new events, {} known, {} refused, {} bad lines; {seconds:.1} s, {} events/s",
+        count(done.lines),
+        count(done.ingested.new),
+        count(done.ingested.known),
+        count(done.ingested.refused),
+        count(done.bad_lines),
+        count(rate(total(done) - total(before), seconds)),
+    );
+    if done.ingested.unkept > 0 {
+        println!(
+            "{} events are of a kind or age that is not kept (database.retention)",
+            count(done.ingested.unkept)
+        );
     }
-    let text = std::str::from_utf8(line).context("not UTF-8")?;
-    Event::from_json(text).map_err(|error| anyhow::anyhow!(crate::summary::explain(&error.into())))
-}
-
-async fn submit(
-    ingest: &Ingest,
-    batch: &mut Vec<Event>,
-    relay: Option<RelayId>,
-    tally: &mut Tally,
-) -> anyhow::Result<()> {
-    let ingested = ingest.submit(std::mem::take(batch), relay).await?;
-    tally.ingested.new += ingested.new;
-    tally.ingested.known += ingested.known;
-    tally.ingested.refused += ingested.refused;
-    Ok(())
+    if before.lines > 0 {
+        println!("{} of the lines were imported before", count(before.lines));
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bigbrotr_core::event::{Event, EventId};
 
 use super::room::Place;
-use super::{Answer, Ingested, Submission};
+use super::{Answer, IngestReport, Ingested, Refusal, RefusedPosition, Submission};
 use crate::config::Retention;
 use crate::recent::EventNum;
 use crate::store::{RelayId, Sighting};
@@ -20,7 +20,7 @@ pub(super) enum Standing {
     /// The archive has it, or will have it before this batch is written.
     Known(EventNum),
     /// It is wrong.
-    Refused,
+    Refused(Refusal),
     /// It is of a kind or age that this implementation does not keep.
     Unkept,
 }
@@ -102,7 +102,7 @@ impl Batch {
     pub(super) fn refuse(&mut self, id: &EventId) {
         for (event, standing) in self.events.iter().zip(&mut self.standings) {
             if event.id == *id {
-                *standing = Standing::Refused;
+                *standing = Standing::Refused(Refusal::Database);
             }
         }
     }
@@ -125,7 +125,7 @@ impl Batch {
             let num = match self.standings[n] {
                 Standing::New => None,
                 Standing::Known(num) => num,
-                Standing::Refused | Standing::Unkept => continue,
+                Standing::Refused(_) | Standing::Unkept => continue,
             };
             let (relay, seen_at) = self.senders[n];
             sightings.push(Sighting {
@@ -142,21 +142,21 @@ impl Batch {
     pub(super) fn answer(self) -> Ingested {
         let mut total = Ingested::default();
         for (positions, answer) in self.answers {
-            let mut ingested = Ingested::default();
-            for standing in &self.standings[positions] {
-                match standing {
-                    Standing::New => ingested.new += 1,
-                    Standing::Known(_) => ingested.known += 1,
-                    Standing::Refused => ingested.refused += 1,
-                    Standing::Unkept => ingested.unkept += 1,
+            let mut report = IngestReport::default();
+            for (position, standing) in self.standings[positions].iter().enumerate() {
+                match *standing {
+                    Standing::New => report.ingested.new += 1,
+                    Standing::Known(_) => report.ingested.known += 1,
+                    Standing::Unkept => report.ingested.unkept += 1,
+                    Standing::Refused(refusal) => {
+                        report.ingested.refused += 1;
+                        report.refused.push(RefusedPosition { position, refusal });
+                    }
                 }
             }
-            total.new += ingested.new;
-            total.known += ingested.known;
-            total.refused += ingested.refused;
-            total.unkept += ingested.unkept;
+            total += report.ingested;
             // A submitter that went away does not want to know.
-            drop(answer.send(Ok(ingested)));
+            drop(answer.send(Ok(report)));
         }
         total
     }

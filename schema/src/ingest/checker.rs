@@ -11,7 +11,7 @@ use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
 use super::verify::check;
-use super::{IngestMetrics, Submission};
+use super::{IngestMetrics, Refusal, Submission};
 use crate::config::Retention;
 use crate::error::StoreError;
 use crate::limits::{INGEST_BATCH_BYTES, INGEST_BATCH_EVENTS};
@@ -95,7 +95,7 @@ impl Checker {
         self.metrics.refuse(standings, wrong);
         for (n, event) in events.iter().enumerate() {
             if open(&standings[n]) && forged.contains(&(event.id, event.sig)) {
-                standings[n] = Standing::Refused;
+                standings[n] = Standing::Refused(Refusal::WrongSignature);
             } else if let (Standing::Known(num), Some(found)) =
                 (&mut standings[n], known.get(&event.id))
             {

@@ -11,7 +11,7 @@ use super::batch::{Batch, Standing};
 use super::memory::Memory;
 use super::retry::Retry;
 use super::verify::check;
-use super::{IngestMetrics, pace};
+use super::{IngestMetrics, Refusal, pace};
 use crate::error::StoreError;
 use crate::limits::CHECKED_AHEAD;
 use crate::store::{ArchivedEvents, Sighting, Store, Unconfirmed};
@@ -120,7 +120,7 @@ impl Writer {
                     Standing::New => Some((event.id, written.nums.get(&event.id).copied())),
                     Standing::Known(Some(num)) => Some((event.id, Some(*num))),
                     // Asking for its number is left to the next batch that has it.
-                    Standing::Known(None) | Standing::Refused | Standing::Unkept => None,
+                    Standing::Known(None) | Standing::Refused(_) | Standing::Unkept => None,
                 },
             );
         self.memory.end(begun.into_iter(), archived);
@@ -165,17 +165,17 @@ impl Writer {
             })
             .collect::<Vec<_>>();
         let wrong = check(&batch.events, copies.clone(), Event::verify_signature).await;
+        self.metrics.refuse(&mut batch.standings, wrong);
         let mut chosen = HashSet::new();
         for n in copies {
-            batch.standings[n] = if wrong.iter().any(|(wrong, _)| *wrong == n) {
-                Standing::Refused
-            } else if chosen.insert(batch.events[n].id) {
-                Standing::New
-            } else {
-                Standing::Known(None)
-            };
+            if !matches!(batch.standings[n], Standing::Refused(_)) {
+                batch.standings[n] = if chosen.insert(batch.events[n].id) {
+                    Standing::New
+                } else {
+                    Standing::Known(None)
+                };
+            }
         }
-        self.metrics.refuse(&mut batch.standings, wrong);
         let is_again = |n: &usize| {
             batch.standings[*n] == Standing::New && chosen.contains(&batch.events[*n].id)
         };
@@ -248,7 +248,10 @@ impl Writer {
             error = reason as &dyn std::error::Error,
             "the database does not take an event",
         );
-        self.metrics.refused.with_label_values(&["database"]).inc();
+        self.metrics
+            .refused
+            .with_label_values(&[Refusal::Database.label()])
+            .inc();
         let mut retry = Retry::new(&self.metrics, stop);
         loop {
             let record = self

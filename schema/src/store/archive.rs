@@ -88,7 +88,7 @@ pub(super) async fn nums_of(
         .collect()
 }
 
-fn read_event(row: &PgRow) -> Result<Option<Event>, StoreError> {
+pub(super) fn read_event(row: &PgRow) -> Result<Option<Event>, StoreError> {
     let tags: Option<&str> = row.try_get("tags")?;
     let content: Option<&str> = row.try_get("content")?;
     let sig: Option<&[u8]> = row.try_get("sig")?;
