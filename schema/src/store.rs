@@ -26,7 +26,9 @@ pub use self::health::{DatabaseStatus, PendingWork};
 pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};
-pub use self::relay_events::{PublishOutcome, RelayEventFeed, RelayEventPage, StoredEvent};
+pub use self::relay_events::{
+    PublishOutcome, RelayEventFeed, RelayEventPage, RelayEventStatus, StoredEvent,
+};
 pub use self::relays::{DueRelay, KnownRelay, RelayId};
 pub use self::rollup::RollupStep;
 pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncScope, SyncTask};
