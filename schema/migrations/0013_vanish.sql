@@ -174,6 +174,10 @@ begin
         where pubkey = new_pubkey and kind <> 62 and created_at <= new_created_at;
         delete from relay_events
         where recipients @> array[new_pubkey] and created_at <= new_created_at;
+        -- The queue holds requests of customers, in our JSON: the first created_at is the field.
+        delete from dvm_jobs
+        where customer = new_pubkey
+            and substring(request::text from '"created_at":([0-9]+)')::bigint <= new_created_at;
     end if;
     insert into relay_events
         (created_at, kind, id, pubkey, address, expires_at, received_at, tag_hashes, event, recipients)

@@ -3,18 +3,17 @@
 
 use std::sync::Arc;
 
-use bigbrotr_core::clock::{ManualClock, SystemClock};
+use bigbrotr_core::clock::ManualClock;
 use bigbrotr_core::event::Event as OwnEvent;
 use bigbrotr_core::filter::Filter as OwnFilter;
 use bigbrotr_schema::config::DatabaseConfig;
-use bigbrotr_schema::embedded::testing::TestServer;
 use bigbrotr_schema::nostr_database::RelayDatabase;
-use bigbrotr_schema::store::{PublishOutcome, Store};
+use bigbrotr_schema::store::PublishOutcome;
 use bigbrotr_schema::testing::{test_store, test_store_with};
 use bigbrotr_testkit::population::EventMaker;
 use nostr::{Event, Filter, JsonUtil};
 use nostr_database::{Backend, NostrDatabase, RejectedReason, SaveEventStatus};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
 use crate::subject::{T, deletion, event, hex, keys, note, postgres, rejected, version};
@@ -94,6 +93,29 @@ async fn whoever_vanishes_while_writing_is_gone() {
     events.push(request.clone());
     save_at_once(&subject.database, events).await;
     subject.holds(&[&request]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_the_vanished_are_forgotten() {
+    let (store, _database) = test_store().await;
+    let request = |n: u64, at: i64| {
+        let maker = EventMaker::new(T + at).kind(5_450).tag(["i", "\0"]);
+        maker.content(r#""created_at":1"#).sign(&keys(n))
+    };
+    let (theirs, later, gone) = (request(1, 0), request(0, 11), request(0, 10));
+    for job in [&theirs, &later, &gone] {
+        assert!(store.insert_job(job, None).await.unwrap());
+    }
+    let vanish = EventMaker::new(T + 10)
+        .kind(62)
+        .tag(["relay", "ALL_RELAYS"]);
+    store.publish(&vanish.sign(&keys(0))).await.unwrap();
+    let jobs = store.claim_jobs(10, 60).await.unwrap();
+    let mut left: Vec<_> = jobs.into_iter().map(|job| job.request.id).collect();
+    left.sort_unstable();
+    let mut expected = [theirs.id, later.id];
+    expected.sort_unstable();
+    assert_eq!(left, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,80 +244,4 @@ async fn a_version_that_has_expired_stands_in_nobodys_way() {
     assert_eq!(save(&short).await, rejected(RejectedReason::Expired));
     assert_eq!(save(&older).await, SaveEventStatus::Success);
     assert_eq!(database.count(Filter::new()).await.unwrap(), 1);
-}
-
-/// A database from before requests to vanish: its gift wraps belong to whom they are for, and a
-/// process that has not been replaced yet can still publish.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_database_is_brought_up_to_date() {
-    let database = TestServer::shared().await.empty_database().await;
-    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
-    let mut files: Vec<_> = std::fs::read_dir("migrations")
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    let wrap = event(
-        7,
-        0,
-        1_059,
-        &[
-            &["x[", "p", &hex(1)],
-            &["p", &hex(0), "wss://x"],
-            &["p", "\0"],
-            &["p", &hex(2)],
-        ],
-        &format!(r#"["p","{}"]"#, hex(3)),
-    );
-    for file in files {
-        if file
-            .file_name()
-            .is_some_and(|name| name == "0013_vanish.sql")
-        {
-            publish_the_old_way(&mut connection, &wrap).await;
-        }
-        let text = std::fs::read_to_string(file).unwrap();
-        sqlx::raw_sql(AssertSqlSafe(text))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-    }
-    let recipients: Vec<Vec<u8>> =
-        sqlx::query_scalar("select unnest(recipients) from relay_events")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-    let mut expected = [0, 2].map(|n| keys(n).public_key().to_bytes().to_vec());
-    expected.sort();
-    assert_eq!(recipients, expected);
-
-    let later = note(0, 0, "from an old process");
-    publish_the_old_way(&mut connection, &later).await;
-    connection.close().await.unwrap();
-    let config = Arc::default();
-    let clock = Arc::new(SystemClock);
-    let store = Store::connect(&database.url(), config, clock)
-        .await
-        .unwrap();
-    let database = RelayDatabase::new(store.clone(), []);
-    let request = event(0, 5, 62, &[&["relay", "ALL_RELAYS"]], "");
-    assert!(database.save_event(&request).await.unwrap().is_success());
-    let left = database.query(Filter::new()).await.unwrap().to_vec();
-    assert_eq!(left, [request]);
-    store.close().await;
-}
-
-async fn publish_the_old_way(connection: &mut PgConnection, event: &Event) {
-    let outcome: String = sqlx::query_scalar(
-        "select publish_event($1, $2, $3, $4, null, null, '{}', $5, 0, '{}', '{}')",
-    )
-    .bind(event.id.as_bytes().as_slice())
-    .bind(event.pubkey.as_bytes().as_slice())
-    .bind(event.created_at.as_secs() as i64)
-    .bind(i32::from(event.kind.as_u16()))
-    .bind(OwnEvent::from(event).to_json())
-    .fetch_one(connection)
-    .await
-    .unwrap();
-    assert_eq!(outcome, "stored");
 }

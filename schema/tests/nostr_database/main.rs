@@ -16,6 +16,7 @@ mod property;
 mod replacing;
 mod saving;
 mod subject;
+mod upgrade;
 mod vanishing;
 
 /// Runs each behaviour against both databases.
