@@ -16,7 +16,9 @@ use nostr_database::{Backend, NostrDatabase, RejectedReason, SaveEventStatus};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
-use crate::subject::{T, deletion, event, hex, keys, note, postgres, rejected, version};
+use crate::subject::{
+    T, deletion, event, hex, keys, note, postgres, rejected, save_in_the_crowd, version,
+};
 
 /// Saves all of the events at once, from as many tasks.
 async fn save_at_once(database: &RelayDatabase, events: Vec<Event>) {
@@ -26,7 +28,7 @@ async fn save_at_once(database: &RelayDatabase, events: Vec<Event>) {
         let (database, ready) = (database.clone(), ready.clone());
         tasks.spawn(async move {
             ready.wait().await;
-            database.save_event(&event).await.unwrap()
+            save_in_the_crowd(&database, &event).await;
         });
     }
     while let Some(saved) = tasks.join_next().await {

@@ -1,16 +1,20 @@
 //! The databases under test, and what the behaviours say to them.
 
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bigbrotr_core::clock::SystemClock;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::testing::TestDatabase;
-use bigbrotr_schema::nostr_database::RelayDatabase;
-use bigbrotr_schema::testing::test_store;
+use bigbrotr_schema::nostr_database::{NostrDatabaseError, RelayDatabase};
+use bigbrotr_schema::testing::test_store_with;
 use bigbrotr_testkit::population::{EventMaker, author_keys};
 use nostr::{Event, EventId, Filter, JsonUtil, Keys};
 use nostr_database::{
-    DatabaseEventStatus, MemoryDatabase, MemoryDatabaseOptions, NostrDatabase, RejectedReason,
-    SaveEventStatus,
+    DatabaseError, DatabaseEventStatus, MemoryDatabase, MemoryDatabaseOptions, NostrDatabase,
+    RejectedReason, SaveEventStatus,
 };
 
 /// The URL under which the relay knows itself.
@@ -27,7 +31,12 @@ pub(crate) struct Subject<D> {
 
 /// Postgres, on a database of its own.
 pub(crate) async fn postgres() -> (Subject<RelayDatabase>, TestDatabase) {
-    let (store, database) = test_store().await;
+    // On a busy machine many writers wait for long.
+    let config = DatabaseConfig {
+        acquire_timeout: Duration::from_mins(2),
+        ..DatabaseConfig::default()
+    };
+    let (store, database) = test_store_with(config, Arc::new(SystemClock)).await;
     let url = RelayUrl::parse(OUR_URL, &UrlPolicy::default()).unwrap();
     let subject = Subject {
         database: RelayDatabase::new(store, [url]),
@@ -104,6 +113,24 @@ impl<D: NostrDatabase> Subject<D> {
         assert!(self.ids(Filter::new().id(event.id)).await.is_empty());
         assert_ne!(self.status(event).await, DatabaseEventStatus::Saved);
     }
+}
+
+/// Saves an event among many others that are saved at the same time. Whoever opens a connection
+/// then may be turned away by a busy server, and comes back.
+pub(crate) async fn save_in_the_crowd(database: &RelayDatabase, event: &Event) {
+    for _ in 0..100 {
+        let error = match database.save_event(event).await {
+            Ok(_) => return,
+            Err(DatabaseError::Backend(error)) => error,
+            Err(error) => panic!("{error:?}"),
+        };
+        let error = error.downcast::<NostrDatabaseError>().unwrap();
+        let busy = matches!(&*error, NostrDatabaseError::Store(error)
+            if error.is_retryable() && !error.is_conflict());
+        assert!(busy, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the server takes nobody");
 }
 
 pub(crate) fn rejected(reason: RejectedReason) -> SaveEventStatus {
