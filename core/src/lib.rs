@@ -19,3 +19,4 @@ pub mod network;
 pub mod relay_list;
 pub mod relay_url;
 pub mod service;
+pub mod vanish;

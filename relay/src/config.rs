@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct RelayConfig {
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The URL under which clients know the relay, `wss://…`: NIP-42 compares it. Empty: clients
-    /// have to name the address that they are connected to.
+    /// The URL under which clients know the relay, `wss://…`: NIP-42 and requests to vanish
+    /// (NIP-62) name it. Empty: they have to name the address that the client is connected to.
     pub public_url: String,
     /// NIP-11: what the relay is called.
     pub name: String,
@@ -82,7 +82,8 @@ impl Default for RelayConfig {
     }
 }
 
-/// Who may write what. The node's own events are always taken.
+/// Who may write what. The node's own events are always taken, and so is a request to vanish that
+/// names this relay (NIP-62), whoever's it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {

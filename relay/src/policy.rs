@@ -4,6 +4,7 @@
 
 use bigbrotr_core::event::{Event, Pubkey};
 use bigbrotr_core::message::ReplyPrefix;
+use bigbrotr_core::vanish::KIND_VANISH;
 
 use crate::config::RelayConfig;
 
@@ -15,18 +16,32 @@ pub(crate) type Refusal = (ReplyPrefix, String);
 
 /// Refuses an event for its form, its time, its author or its kind.
 ///
-/// `authenticated` are the keys that the client has authenticated as.
+/// `authenticated` are the keys that the client has authenticated as. `vanish`: the event is a
+/// request to vanish from this relay (NIP-62), which is to be followed whoever its author is and
+/// whatever else may be written here.
 pub(crate) fn admit(
     event: &Event,
+    vanish: bool,
     config: &RelayConfig,
     own: Pubkey,
     authenticated: &[Pubkey],
     now: i64,
 ) -> Result<(), Refusal> {
     form(event, config)?;
-    time(event, config, now)?;
-    author(event, config, own, authenticated)?;
-    if event.pubkey != own {
+    if event.kind == KIND_VANISH && !vanish {
+        let text = "this request to vanish names other relays";
+        return refuse(ReplyPrefix::Blocked, text);
+    }
+    time(event, vanish, config, now)?;
+    if config.auth.to_write && authenticated.is_empty() {
+        return refuse(ReplyPrefix::AuthRequired, "authenticate to publish");
+    }
+    let stranger = event.pubkey != own && !vanish;
+    if stranger {
+        author(event, config)?;
+    }
+    protection(event, authenticated)?;
+    if stranger {
         proof_of_work(event, config.policy.min_pow_difficulty)?;
     }
     Ok(())
@@ -60,7 +75,7 @@ fn form(event: &Event, config: &RelayConfig) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn time(event: &Event, config: &RelayConfig, now: i64) -> Result<(), Refusal> {
+fn time(event: &Event, vanish: bool, config: &RelayConfig, now: i64) -> Result<(), Refusal> {
     let seconds =
         |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let policy = &config.policy;
@@ -69,6 +84,7 @@ fn time(event: &Event, config: &RelayConfig, now: i64) -> Result<(), Refusal> {
         return refuse(ReplyPrefix::Invalid, "created_at is too far in the future");
     }
     if let Some(limit) = policy.created_at_lower_limit
+        && !vanish
         && event.created_at < now.saturating_sub(seconds(limit))
     {
         return refuse(ReplyPrefix::Invalid, "created_at is too far in the past");
@@ -79,28 +95,23 @@ fn time(event: &Event, config: &RelayConfig, now: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn author(
-    event: &Event,
-    config: &RelayConfig,
-    own: Pubkey,
-    authenticated: &[Pubkey],
-) -> Result<(), Refusal> {
+/// What strangers may write.
+fn author(event: &Event, config: &RelayConfig) -> Result<(), Refusal> {
     let policy = &config.policy;
-    if config.auth.to_write && authenticated.is_empty() {
-        return refuse(ReplyPrefix::AuthRequired, "authenticate to publish");
+    if policy.denied_pubkeys.contains(&event.pubkey) {
+        return refuse(ReplyPrefix::Blocked, "the author is banned");
     }
-    if event.pubkey != own {
-        if policy.denied_pubkeys.contains(&event.pubkey) {
-            return refuse(ReplyPrefix::Blocked, "the author is banned");
-        }
-        if !policy.allowed_pubkeys.contains(&event.pubkey)
-            && !policy.accepted_kinds.contains(&event.kind)
-        {
-            let text = format!("kind {} is not accepted here", event.kind);
-            return refuse(ReplyPrefix::Blocked, text);
-        }
+    if !policy.allowed_pubkeys.contains(&event.pubkey)
+        && !policy.accepted_kinds.contains(&event.kind)
+    {
+        let text = format!("kind {} is not accepted here", event.kind);
+        return refuse(ReplyPrefix::Blocked, text);
     }
-    // NIP-70. The tag has a name only.
+    Ok(())
+}
+
+/// NIP-70: the tag has a name only.
+fn protection(event: &Event, authenticated: &[Pubkey]) -> Result<(), Refusal> {
     let protected = event.tags.iter().any(|tag| tag.len() == 1 && tag[0] == "-");
     if protected && !authenticated.contains(&event.pubkey) {
         let prefix = if authenticated.is_empty() {
@@ -152,6 +163,7 @@ mod tests {
     use std::time::Duration;
 
     use bigbrotr_core::event::EventId;
+    use bigbrotr_core::vanish::is_vanish_request;
 
     use super::*;
 
@@ -177,7 +189,8 @@ mod tests {
     }
 
     fn prefix(event: &Event, config: &RelayConfig, authenticated: &[Pubkey]) -> &'static str {
-        match admit(event, config, OWN, authenticated, NOW) {
+        let vanish = is_vanish_request(event, |_| false);
+        match admit(event, vanish, config, OWN, authenticated, NOW) {
             Ok(()) => "",
             Err((prefix, _)) => prefix.as_str(),
         }
@@ -195,6 +208,38 @@ mod tests {
         config.policy.denied_pubkeys.insert(STRANGER);
         assert_eq!(prefix(&event(STRANGER, 5, &[]), &config, &[]), "blocked");
         assert_eq!(prefix(&event(OWN, KIND_AUTH, &[]), &config, &[]), "invalid");
+    }
+
+    #[test]
+    fn requests_to_vanish_are_followed_whoever_asks() {
+        let mut config = RelayConfig::default();
+        config.policy.denied_pubkeys.insert(STRANGER);
+        config.policy.min_pow_difficulty = 30;
+        config.policy.created_at_lower_limit = Some(Duration::from_mins(1));
+        let request = |relay| Event {
+            created_at: NOW - 1_000_000,
+            ..event(STRANGER, 62, &[&["relay", relay]])
+        };
+        assert_eq!(prefix(&request("ALL_RELAYS"), &config, &[]), "");
+        // Not even the node itself leaves here what is meant for others.
+        let elsewhere = request("wss://other.example.com");
+        assert_eq!(prefix(&elsewhere, &config, &[]), "blocked");
+        let own = Event {
+            pubkey: OWN,
+            created_at: NOW,
+            ..elsewhere
+        };
+        assert_eq!(prefix(&own, &config, &[]), "blocked");
+        let future = Event {
+            created_at: NOW + 901,
+            ..request("ALL_RELAYS")
+        };
+        assert_eq!(prefix(&future, &config, &[]), "invalid");
+        config.auth.to_write = true;
+        assert_eq!(
+            prefix(&request("ALL_RELAYS"), &config, &[]),
+            "auth-required"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! events.
 //!
 //! `cargo bench -p bigbrotr-schema --bench growth -- [--events N] [--layout plain|months]
-//! [--index none|pubkey] [--corpus N] [--seed N]
+//! [--without-index NAME] [--corpus N] [--seed N]
 //! [--url URL]`
 //!
 //! Events are written by `Store::insert_events`, with the sightings of two relays and the
@@ -26,7 +26,6 @@ use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::store::{RelayId, Sighting, Store};
 use rand::seq::IndexedRandom;
 use sqlx::{Connection, Executor, PgConnection};
-use tokio_util::sync::CancellationToken;
 
 /// Events in one transaction.
 const BATCH: usize = 5_000;
@@ -66,14 +65,12 @@ async fn main() {
             .expect("a layout"),
         other => panic!("--layout {other}: expected plain or months"),
     }
-    match support::option("index", "none".to_owned()).as_str() {
-        "none" => {}
-        "pubkey" => connection
-            .execute("create index events_pubkey on events (pubkey, created_at)")
+    let without: String = support::option("without-index", String::new());
+    if !without.is_empty() {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("drop index {without}")))
+            .execute(&mut connection)
             .await
-            .map(drop)
-            .expect("an index"),
-        other => panic!("--index {other}: expected none or pubkey"),
+            .expect("no index");
     }
     let relays = support::relays(&store).await;
     let mut stops: Vec<usize> = [100_000, 1_000_000, 10_000_000]
@@ -83,7 +80,7 @@ async fn main() {
     stops.push(events);
     let corpus = support::option("corpus", events);
     let mut lines = support::corpus(support::option("seed", 1), corpus);
-    let (stop, rollup) = rollup(&store);
+    let rollup = support::Rollup::start(&store);
     let mut written = Written::default();
     println!(
         "{:>10}  {:>9}  {:>9}  {:>8}",
@@ -91,10 +88,8 @@ async fn main() {
     );
     for next in stops {
         written.up_to(&store, &relays, &mut lines, next).await;
-        let lag = rollup_lag(&rollup);
-        while store.status().await.expect("a status").rollup_backlog > 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        rollup.settle(&store).await;
+        let lag = rollup.worst_lag();
         println!(
             "{next:>10}  {:>7.0}/s  {:>7.0}/s  {lag:>6.2} s",
             TIMED as f64 / written.last.as_secs_f64(),
@@ -102,8 +97,7 @@ async fn main() {
         );
         report(&store, &mut connection, &written.sample, written.raw_bytes).await;
     }
-    stop.cancel();
-    rollup.await.expect("the rollup");
+    rollup.stop().await;
     if events <= 1_000_000 {
         assert_eq!(store.verify_statistics(5).await.expect("verification"), []);
         println!("every statistic equals its recomputation");
@@ -170,32 +164,6 @@ impl Written {
             );
         }
     }
-}
-
-type Rollup = tokio::task::JoinHandle<()>;
-
-static WORST_LAG_MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-/// Folds statistics until cancelled.
-fn rollup(store: &Store) -> (CancellationToken, Rollup) {
-    let (store, stop) = (store.clone(), CancellationToken::new());
-    let stopped = stop.clone();
-    let task = tokio::spawn(async move {
-        while !stopped.is_cancelled() {
-            let lag = store.rollup_lag().await.expect("a lag");
-            WORST_LAG_MS.fetch_max((lag * 1e3) as u64, std::sync::atomic::Ordering::Relaxed);
-            let step = store.rollup_step().await.expect("a step");
-            if step.is_none_or(|step| !step.more) {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    });
-    (stop, task)
-}
-
-/// Returns the largest lag since the last call, seconds.
-fn rollup_lag(_: &Rollup) -> f64 {
-    WORST_LAG_MS.swap(0, std::sync::atomic::Ordering::Relaxed) as f64 / 1e3
 }
 
 async fn report(
@@ -286,7 +254,7 @@ async fn params(
             params.insert(name.to_owned(), value);
         }
     };
-    let window = if entry.name.ends_with(".get") {
+    let window = if entry.path.contains("/{") {
         "all"
     } else {
         ["1h", "24h", "7d", "30d", "all"]

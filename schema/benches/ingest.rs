@@ -1,23 +1,24 @@
 //! Ingest: new events, known events, bytes and lag, as ratios to what the machine can do.
 //!
-//! `cargo bench -p bigbrotr-schema --bench ingest -- [--events N] [--authors N]`
+//! `cargo bench -p bigbrotr-schema --bench ingest -- [--events N] [--seed N]`
 //!
 //! In one run, on a Postgres of its own with the node's settings: V is the rate of parsing and
 //! verifying on all cores, C the rate of COPY of the same rows into a bare table with only a
 //! primary key, and L = 1 / (1/V + 1/(cores * C)) the floor under ingest.
 
+#[allow(dead_code, reason = "each benchmark uses a part")]
+mod support;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bigbrotr_core::clock::SystemClock;
+use bigbrotr_core::clock::ManualClock;
 use bigbrotr_core::event::Event;
-use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::store::{RelayId, Store};
-use bigbrotr_testkit::{Population, PopulationConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,60 +28,25 @@ const PAGE: usize = 500;
 /// Relays that deliver at the same time.
 const CONCURRENCY: usize = 16;
 
-struct Options {
-    events: usize,
-    seed: u64,
-}
-
-fn options() -> Options {
-    let mut options = Options {
-        events: 100_000,
-        seed: 1,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .and_then(|v| v.parse().ok())
-                .expect("a number")
-        };
-        match argument.as_str() {
-            "--events" => options.events = value(),
-            "--seed" => options.seed = value() as u64,
-            // Cargo's own.
-            "--bench" => {}
-            other => panic!("unknown argument {other}: expected --events N or --seed N"),
-        }
-    }
-    options
-}
-
 #[tokio::main]
 async fn main() {
-    let options = options();
+    let count: usize = support::option("events", 100_000);
     let cores = std::thread::available_parallelism().expect("cores").get();
     let folder = tempfile::tempdir().expect("a folder");
     let server = EmbeddedPostgres::start(EmbeddedConfig::new(folder.path().join("data")))
         .await
         .expect("a server");
     let config = Arc::new(DatabaseConfig::default());
-    let store = Store::connect(&server.connection_url(), config, Arc::new(SystemClock))
-        .await
-        .expect("a connection");
+    let store = Store::connect(
+        &server.connection_url(),
+        config,
+        Arc::new(ManualClock::new(support::NOW)),
+    )
+    .await
+    .expect("a connection");
     store.migrate().await.expect("migrations");
 
-    let population = Population::generate(&PopulationConfig::new(
-        options.seed,
-        options.events,
-        1_750_000_000,
-    ));
-    let json: Vec<String> = population
-        .events()
-        .iter()
-        .map(|e| e.json().to_owned())
-        .collect();
-    drop(population);
+    let json: Vec<String> = support::corpus(support::option("seed", 1), count).collect();
     let raw: usize = json.iter().map(String::len).sum();
     let count = json.len() as f64;
     println!(
@@ -102,7 +68,7 @@ async fn main() {
     println!("L               {floor:.0}/s");
     drop(events);
 
-    let relays = relays(&store).await;
+    let relays = support::relays(&store).await;
     let (took, lag, peak) = ingest(&store, &json, relays[0], false).await;
     let new = count / took.as_secs_f64();
     println!(
@@ -119,7 +85,7 @@ async fn main() {
     let differences = store.verify_statistics(5).await.expect("verification");
     assert!(differences.is_empty(), "{differences:?}");
     println!("verify          every statistic equals its recomputation");
-    println!("memory          {} MB at most", peak_memory_mb());
+    println!("memory          {} MB at most", support::peak_memory_mb());
     store.close().await;
     server.stop().await.expect("a stop");
 }
@@ -191,26 +157,6 @@ async fn copy(url: &str, events: &[Event]) -> Duration {
     took
 }
 
-async fn relays(store: &Store) -> Vec<RelayId> {
-    let mut ids = Vec::new();
-    for url in ["wss://one.example.com", "wss://two.example.com"] {
-        let url = RelayUrl::parse(url, &UrlPolicy::default()).expect("a URL");
-        store
-            .insert_relays(std::slice::from_ref(&url))
-            .await
-            .expect("a relay");
-        ids.push(
-            store
-                .get_relay(&url)
-                .await
-                .expect("a relay")
-                .expect("a relay")
-                .id,
-        );
-    }
-    ids
-}
-
 /// Ingests everything with the rollup running beside; returns how long the ingest took, the
 /// largest lag seen, and how long after it the statistics were complete.
 async fn ingest(
@@ -222,20 +168,7 @@ async fn ingest(
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = IngestMetrics::register(&prometheus::Registry::new()).expect("metrics");
     let ingest = Ingest::start(store.clone(), metrics, &tasks, stop.clone());
-    let rollup = {
-        let (store, stop) = (store.clone(), stop.clone());
-        tasks.spawn(async move {
-            let mut worst = 0.0_f64;
-            while !stop.is_cancelled() {
-                worst = worst.max(store.rollup_lag().await.expect("a lag"));
-                let folded = store.rollup_step().await.expect("a step");
-                if folded.is_none_or(|folded| !folded.more) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-            worst
-        })
-    };
+    let rollup = support::Rollup::start(store);
     let begun = Instant::now();
     let pages: Vec<Vec<String>> = json.chunks(PAGE).map(<[String]>::to_vec).collect();
     let mut running = tokio::task::JoinSet::new();
@@ -256,12 +189,10 @@ async fn ingest(
     }
     while running.join_next().await.is_some() {}
     let took = begun.elapsed();
-    while store.status().await.expect("a status").rollup_backlog > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let complete = begun.elapsed().saturating_sub(took).as_secs_f64();
+    let complete = rollup.settle(store).await.as_secs_f64();
+    let worst = rollup.worst_lag();
+    rollup.stop().await;
     stop.cancel();
-    let worst = rollup.await.expect("the rollup");
     tasks.close();
     tasks.wait().await;
     (took, worst, complete)
@@ -275,38 +206,20 @@ async fn sizes(url: &str, raw: usize) {
         .execute(&mut connection)
         .await
         .expect("a vacuum");
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "select c.relname::text, pg_table_size(c.oid), pg_indexes_size(c.oid) from pg_class c
-         where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
-         order by pg_total_relation_size(c.oid) desc limit 8",
-    )
-    .fetch_all(&mut connection)
-    .await
-    .expect("sizes");
+    let rows: Vec<(String, i64)> = sqlx::query_as(include_str!("support/sizes.sql"))
+        .fetch_all(&mut connection)
+        .await
+        .expect("sizes");
     let archive: i64 = rows
         .iter()
-        .filter(|(name, ..)| matches!(name.as_str(), "events" | "events_relays"))
-        .map(|(_, table, indexes)| table + indexes)
+        .filter(|(name, _)| matches!(name.as_str(), "events" | "events_relays"))
+        .map(|(_, bytes)| bytes)
         .sum();
     println!(
         "archive bytes   {:.2} of the raw JSON, provenance of two relays",
         archive as f64 / raw as f64
     );
-    for (name, table, indexes) in rows {
-        println!(
-            "  {name:28} table {:>5} kB, indexes {:>5} kB",
-            table / 1024,
-            indexes / 1024
-        );
+    for (name, bytes) in rows.iter().take(8) {
+        println!("  {name:28} {:>7} kB", bytes / 1_000);
     }
-}
-
-fn peak_memory_mb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-        .unwrap_or_default()
-        / 1024
 }

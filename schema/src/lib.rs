@@ -1,8 +1,9 @@
 //! The database of BigBrotr.
 //!
 //! Owns the schema (`migrations/`), the only code that speaks SQL ([`store::Store`]), the intake
-//! of the archive ([`ingest`]), the catalogue of public questions ([`catalog`]) and the node's
-//! private Postgres ([`embedded`]). It knows nothing of sockets to relays or clients.
+//! of the archive ([`ingest`]), the catalogue of public questions ([`catalog`]), the relay's events
+//! behind rust-nostr's contract ([`nostr_database`]) and the node's private Postgres
+//! ([`embedded`]). It knows nothing of sockets to relays or clients.
 
 pub mod catalog;
 pub mod config;
@@ -13,6 +14,7 @@ mod filter_sql;
 pub mod ingest;
 pub mod initializer;
 pub mod limits;
+pub mod nostr_database;
 mod recent;
 pub mod retention;
 pub mod rollup;

@@ -101,3 +101,16 @@ pub const RETENTION_SCAN: usize = 20_000;
 
 /// Pause between two removals.
 pub const RETENTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// JSON of the events that one query of the `NostrDatabase` contract returns: bytes. The contract
+/// wants all of them at once; beyond this it is an error, and never a part that looks like all.
+pub const CONTRACT_QUERY_BYTES: usize = 256 * 1024 * 1024;
+
+/// Events of one page of such a query.
+pub const CONTRACT_PAGE_EVENTS: usize = 1_000;
+
+/// Items that the contract returns for a reconciliation: 40 bytes each, so 40 MB.
+pub const CONTRACT_NEGENTROPY_ITEMS: usize = 1_000_000;
+
+/// Events that the contract deletes in one statement: keeps its locks short.
+pub const CONTRACT_DELETE_EVENTS: usize = 1_000;

@@ -34,7 +34,9 @@ pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};
 pub use self::refused::RefusedEvent;
-pub use self::relay_events::{PublishOutcome, RelayEventFeed, RelayEventPage, StoredEvent};
+pub use self::relay_events::{
+    PublishOutcome, RelayEventFeed, RelayEventPage, RelayEventStatus, StoredEvent,
+};
 pub use self::relays::{DueRelay, KnownRelay, RelayId};
 pub use self::retention::{RetentionCursor, RetentionStep};
 use self::rollup::PubkeyNumbers;

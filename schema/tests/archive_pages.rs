@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use bigbrotr_core::event::Event;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
-use bigbrotr_schema::ingest::{Ingest, IngestMetrics, Ingested, Refusal, RefusedEvent};
+use bigbrotr_schema::ingest::{Ingest, IngestMetrics, Ingested, Refusal, RefusedPosition};
 use bigbrotr_schema::store::{ArchiveOrder, ArchiveQuery, RelayId, Store};
 use bigbrotr_schema::testing::test_store;
 use bigbrotr_testkit::population::{EventMaker, InvalidEvents, author_keys};
@@ -208,7 +208,7 @@ async fn a_submitter_hears_which_events_were_refused_and_why() {
         ingest.submit_reporting(others, None),
         ingest.submit_reporting(events, None)
     );
-    let refused = |position, refusal| RefusedEvent { position, refusal };
+    let refused = |position, refusal| RefusedPosition { position, refusal };
     assert_eq!(others.unwrap().refused, [refused(1, Refusal::WrongId)]);
     let report = report.unwrap();
     assert_eq!(
@@ -225,7 +225,8 @@ async fn a_submitter_hears_which_events_were_refused_and_why() {
         Ingested {
             new: 2,
             known: 1,
-            refused: 4
+            refused: 4,
+            ..Ingested::default()
         }
     );
 }

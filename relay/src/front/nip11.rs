@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::RelayConfig;
 
 /// What is implemented here. 66, 89 and 90 are kinds of events that the node publishes.
-const SUPPORTED_NIPS: [u16; 12] = [1, 9, 11, 13, 40, 42, 45, 66, 70, 77, 89, 90];
+const SUPPORTED_NIPS: [u16; 13] = [1, 9, 11, 13, 40, 42, 45, 62, 66, 70, 77, 89, 90];
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use bigbrotr_core::event::{Event, Pubkey};
 use bigbrotr_core::message::ReplyPrefix;
 use bigbrotr_core::relay_url::RelayUrl;
+use bigbrotr_core::vanish::is_same_relay;
 
 use super::Session;
 use super::event::verify;
@@ -74,9 +75,22 @@ impl Auth {
         let Ok(named) = RelayUrl::parse(named, &URL_POLICY) else {
             return false;
         };
-        if let Some(public) = public {
-            return named.host() == public.host() && named.port() == public.port();
+        match public {
+            Some(public) => named.host() == public.host() && named.port() == public.port(),
+            None => self.is_our_end(&named),
         }
+    }
+
+    /// Says whether a URL is of this relay, and of no other on the same host: for NIP-62.
+    pub(super) fn is_this_relay(&self, named: &RelayUrl, public: Option<&RelayUrl>) -> bool {
+        match public {
+            Some(public) => is_same_relay(named, public),
+            None => self.is_our_end(named),
+        }
+    }
+
+    /// Says whether a URL is of the address that the client is connected to.
+    fn is_our_end(&self, named: &RelayUrl) -> bool {
         let ip = self.local.ip().to_canonical();
         named.port() == self.local.port()
             && (named.ip() == Some(ip) || (ip.is_loopback() && named.host() == "localhost"))
@@ -122,5 +136,8 @@ mod tests {
         let public = RelayUrl::parse("wss://relay.example.com", &URL_POLICY).unwrap();
         assert!(auth.is_us("WSS://Relay.Example.com:443/", Some(&public)));
         assert!(!auth.is_us("ws://127.0.0.1:7777", Some(&public)));
+        let other = RelayUrl::parse("wss://relay.example.com/other", &URL_POLICY).unwrap();
+        assert!(auth.is_this_relay(&public, Some(&public)));
+        assert!(!auth.is_this_relay(&other, Some(&public)));
     }
 }

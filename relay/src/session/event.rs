@@ -7,6 +7,7 @@
 
 use bigbrotr_core::event::{Event, EventError, EventId, KindClass};
 use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
+use bigbrotr_core::vanish::is_vanish_request;
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::PublishOutcome;
 use tokio::time::timeout;
@@ -32,8 +33,13 @@ impl Session {
     /// Takes an event; says what became of it, for metrics and for the client.
     async fn take_event(&self, event: Box<Event>) -> Result<(&'static str, &'static str), Refusal> {
         let shared = &self.shared;
+        let public = shared.config.relay_url();
+        let vanish = is_vanish_request(&event, |named| {
+            self.auth.is_this_relay(named, public.as_ref())
+        });
         policy::admit(
             &event,
+            vanish,
             &shared.config,
             shared.pubkey,
             self.auth.pubkeys(),
@@ -44,20 +50,37 @@ impl Session {
             shared.hub.broadcast(&event);
             return Ok(("broadcast", ""));
         }
-        match self.publish(&event).await? {
+        let refused = |prefix: ReplyPrefix, text: &str| Err((prefix, text.to_owned()));
+        match self.publish(&event, vanish).await? {
             PublishOutcome::Stored => Ok(("stored", "")),
             PublishOutcome::Duplicate => Ok(("duplicate", "duplicate: already have this event")),
             PublishOutcome::Older => Ok(("older", "duplicate: have a newer version")),
-            PublishOutcome::Deleted => Err((
+            PublishOutcome::Deleted => {
+                refused(ReplyPrefix::Blocked, "the author has deleted this event")
+            }
+            PublishOutcome::Vanished => refused(
                 ReplyPrefix::Blocked,
-                "the author has deleted this event".to_owned(),
-            )),
+                "whose event this is has asked to vanish from here",
+            ),
+            PublishOutcome::Expired => refused(ReplyPrefix::Invalid, "the event has expired"),
+            PublishOutcome::Foreign => refused(
+                ReplyPrefix::Invalid,
+                "these events are for their own author to delete",
+            ),
         }
     }
 
-    async fn publish(&self, event: &Event) -> Result<PublishOutcome, Refusal> {
+    async fn publish(&self, event: &Event, vanish: bool) -> Result<PublishOutcome, Refusal> {
         let timer = self.shared.metrics.publish_seconds.start_timer();
-        let published = timeout(PUBLISH_TIMEOUT, self.shared.store.publish(event)).await;
+        let store = &self.shared.store;
+        let published = timeout(PUBLISH_TIMEOUT, async {
+            if vanish {
+                store.publish_vanish(event).await
+            } else {
+                store.publish(event).await
+            }
+        });
+        let published = published.await;
         timer.observe_duration();
         let text = match published {
             Ok(Ok(outcome)) => return Ok(outcome),

@@ -21,3 +21,4 @@ mod reconcile;
 mod rubbish;
 mod sdk;
 mod subscribe;
+mod vanish;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bigbrotr_core::event::Event;
+use bigbrotr_schema::store::PublishOutcome;
 use bigbrotr_testkit::client::End;
 use bigbrotr_testkit::population::EventMaker;
 
@@ -245,11 +246,12 @@ async fn expired_events_are_not_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_events_are_deleted() {
     let relay = relay_with(|config| config.expiry_interval = Duration::from_secs(1)).await;
-    let expired = EventMaker::new(now() - 10)
-        .tag(["expiration", &(now() - 5).to_string()])
+    let expiring = EventMaker::new(now() - 10)
+        .tag(["expiration", &(now() + 2).to_string()])
         .sign(&stranger(0));
-    relay.store.publish(&expired).await.unwrap();
-    for _ in 0..100 {
+    let outcome = relay.store.publish(&expiring).await.unwrap();
+    assert_eq!(outcome, PublishOutcome::Stored);
+    for _ in 0..200 {
         if relay.metric("bigbrotr_relay_expired_events_total") as u64 == 1 {
             return;
         }

@@ -1,15 +1,19 @@
-//! What the benchmarks share: options, a Postgres of their own, corpora on disk, percentiles.
+//! What the benchmarks share: options, corpora on disk, the rollup beside them, percentiles.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bigbrotr_core::event::Event;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_schema::store::{RelayId, Store};
 use bigbrotr_testkit::population::Corpus;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// When the newest event of every benchmark was made: Unix seconds.
 pub(crate) const NOW: i64 = 1_750_000_000;
@@ -18,10 +22,10 @@ pub(crate) const NOW: i64 = 1_750_000_000;
 pub(crate) fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
     let mut arguments = std::env::args().skip_while(|a| a != &format!("--{name}"));
     match (arguments.next(), arguments.next()) {
-        (Some(_), Some(value)) => match value.parse() {
-            Ok(value) => value,
-            Err(_) => panic!("--{name} {value} cannot be read"),
-        },
+        (Some(_), Some(value)) => {
+            let value = value.parse().ok();
+            value.unwrap_or_else(|| panic!("the value of --{name} cannot be read"))
+        }
         (Some(_), None) => panic!("--{name} needs a value"),
         _ => default,
     }
@@ -85,6 +89,60 @@ pub(crate) async fn relays(store: &Store) -> Vec<RelayId> {
         ids.push(relay.expect("a relay").id);
     }
     ids
+}
+
+/// The rollup, at work beside what is measured.
+pub(crate) struct Rollup {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    worst_lag_ms: Arc<AtomicU64>,
+}
+
+impl Rollup {
+    /// Folds as the service does, until it is stopped.
+    pub(crate) fn start(store: &Store) -> Self {
+        let rollup = Self {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            worst_lag_ms: Arc::default(),
+        };
+        let (store, stop) = (store.clone(), rollup.stop.clone());
+        let worst = Arc::clone(&rollup.worst_lag_ms);
+        rollup.tasks.spawn(async move {
+            while !stop.is_cancelled() {
+                let lag = store.rollup_lag().await.expect("a lag");
+                worst.fetch_max((lag * 1e3) as u64, Ordering::Relaxed);
+                match store.rollup_step().await {
+                    Ok(Some(step)) if step.more => {}
+                    Ok(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    Err(error) if error.is_conflict() => {}
+                    Err(error) => panic!("the rollup failed: {error:?}"),
+                }
+            }
+        });
+        rollup
+    }
+
+    /// Waits until nothing is left to fold; returns how long that took.
+    pub(crate) async fn settle(&self, store: &Store) -> Duration {
+        let begun = Instant::now();
+        while store.status().await.expect("a status").rollup_backlog > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        begun.elapsed()
+    }
+
+    /// Returns the largest lag since the last call, seconds.
+    pub(crate) fn worst_lag(&self) -> f64 {
+        self.worst_lag_ms.swap(0, Ordering::Relaxed) as f64 / 1e3
+    }
+
+    /// Stops it.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 /// Returns the share (0 to 1) of sorted durations as milliseconds.

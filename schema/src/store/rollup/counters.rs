@@ -67,7 +67,8 @@ impl<const K: usize> Counters<K> {
         changes.sort_unstable_by_key(|change| change.key);
         let sql = self.insert_sql();
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        query = bind_keys(query, changes.iter().map(|change| change.key));
+        let keys: Vec<_> = changes.iter().map(|change| change.key).collect();
+        query = bind_keys(query, &keys);
         query = query.bind(changes.iter().map(|c| c.delta.n).collect::<Vec<_>>());
         for n in 0..self.distinct.len() {
             query = query.bind(changes.iter().map(|c| c.steps[n]).collect::<Vec<_>>());
@@ -146,7 +147,7 @@ impl<const K: usize> Counters<K> {
             keys = self.keys.join(", "),
             conditions = conditions.join(" and "),
         );
-        bind_keys(sqlx::query(AssertSqlSafe(sql)), empty.into_iter())
+        bind_keys(sqlx::query(AssertSqlSafe(sql)), &empty)
             .execute(connection)
             .await?;
         Ok(())
@@ -158,12 +159,12 @@ fn arrays(count: usize) -> String {
     arrays.join(", ")
 }
 
-fn bind_keys<const K: usize>(
-    mut query: Query<'_, Postgres, PgArguments>,
-    keys: impl Iterator<Item = [i64; K]> + Clone,
-) -> Query<'_, Postgres, PgArguments> {
+fn bind_keys<'q, const K: usize>(
+    mut query: Query<'q, Postgres, PgArguments>,
+    keys: &[[i64; K]],
+) -> Query<'q, Postgres, PgArguments> {
     for n in 0..K {
-        query = query.bind(keys.clone().map(|key| key[n]).collect::<Vec<_>>());
+        query = query.bind(keys.iter().map(|key| key[n]).collect::<Vec<_>>());
     }
     query
 }
