@@ -13,6 +13,7 @@ mod filter_sql;
 pub mod ingest;
 pub mod initializer;
 pub mod limits;
+pub mod overlay;
 mod recent;
 pub mod retention;
 pub mod rollup;

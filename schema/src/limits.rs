@@ -77,3 +77,23 @@ pub const RETENTION_SCAN: usize = 20_000;
 
 /// Pause between two removals.
 pub const RETENTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a statement may run for somebody who logs in as `readonly_public`: a little more than
+/// a question of the catalogue, which has its own limit.
+pub const PUBLIC_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a transaction of the read-only roles may sit idle: it holds back vacuum.
+pub const PUBLIC_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a question waits for a lock, which only a migration holds against readers.
+pub const PUBLIC_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a statement of a monitoring tool may run.
+pub const SYSTEM_STATEMENT_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How often a change to a role is tried while others change it too: several processes that
+/// start at once need a few.
+pub const ROLE_ATTEMPTS: u32 = 100;
+
+/// Longest delay between those attempts.
+pub const ROLE_RETRY_MAX: Duration = Duration::from_millis(200);
