@@ -5,6 +5,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use bigbrotr_testkit::{Population, PopulationConfig};
 use common::{Node, bigbrotr, get_json, output};
 use serde_json::{Value, json};
 
@@ -120,4 +121,47 @@ fn what_is_wrong_with_an_implementation_is_named_with_its_file() {
             .contains("catalog/kinds.sql: the name kinds.list is taken by built-in kinds.list.sql"),
         "{stderr}"
     );
+}
+
+#[test]
+fn lilbrotr_counts_everything_and_keeps_the_heads_of_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let population = Population::generate(&PopulationConfig::new(5, 200, 1_700_000_000));
+    let lines: Vec<&str> = population
+        .events()
+        .iter()
+        .map(|event| event.json())
+        .collect();
+    let file = folder.path().join("events.jsonl");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let run = |args: &[&str]| {
+        let (done, stdout, stderr) = output(
+            bigbrotr(&data)
+                .args(["--implementation", "lilbrotr"])
+                .args(args),
+        );
+        assert!(done.status.success(), "{stdout}{stderr}");
+        (stdout, stderr)
+    };
+    let file = file.display().to_string();
+    let (stdout, _) = run(&["import", &file, "--relay", "wss://relay.example.com"]);
+    assert!(stdout.contains("200 new events"), "{stdout}");
+    run(&["verify"]);
+    let (stdout, _) = run(&["query", "relays.get", "url=wss://relay.example.com"]);
+    assert!(stdout.contains("\"events\":200,"), "{stdout}");
+
+    let event: Value = serde_json::from_str(lines[0]).unwrap();
+    let id = format!("id={}", event["id"].as_str().unwrap());
+    let (stdout, _) = run(&["query", "events.get", &id]);
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    for key in ["id", "pubkey", "created_at", "kind"] {
+        assert_eq!(answer["data"][key], event[key], "{key}");
+    }
+    for key in ["tags", "content", "sig"] {
+        assert_eq!(answer["data"][key], Value::Null, "{key}");
+    }
+    let (stdout, stderr) = run(&["export"]);
+    assert_eq!(stdout, "");
+    assert!(stderr.contains("200 events left out"), "{stderr}");
 }
