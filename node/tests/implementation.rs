@@ -131,7 +131,7 @@ fn lilbrotr_counts_everything_and_keeps_the_heads_of_events() {
     let lines: Vec<&str> = population
         .events()
         .iter()
-        .map(|event| event.json())
+        .map(bigbrotr_testkit::SimEvent::json)
         .collect();
     let file = folder.path().join("events.jsonl");
     std::fs::write(&file, lines.join("\n")).unwrap();
