@@ -28,7 +28,7 @@ comment on column implementation_overlays.checksum is 'SHA-256 of the text, with
 revoke insert, update, delete on _sqlx_migrations, implementation_overlays from admin;
 grant select on implementation_overlays to readonly_system;
 
--- Tables that only grow. By default they are vacuumed when they have grown by a fifth: at 100
+-- Tables that grow and grow; retention takes old rows out in small batches. By default they are vacuumed when they have grown by a fifth: at 100
 -- million events that is 20 million whose pages are not yet all-visible, which makes the scans of
 -- events_created_at and events_relays_pkey read the table too, and a lot of work at once. By
 -- number of rows the work stays the same however large the table is. Rows are never updated, so
@@ -76,8 +76,7 @@ alter table stats_pubkey_kinds set (autovacuum_vacuum_scale_factor = 0.05);
 alter table stats_relay_pubkeys set (autovacuum_vacuum_scale_factor = 0.05);
 alter table stats_relay_pubkey_kinds set (autovacuum_vacuum_scale_factor = 0.05);
 -- The current hour and day are updated by every batch, all the others hardly ever.
-alter table stats_hours set (autovacuum_vacuum_scale_factor = 0.02);
-alter table stats_days set (autovacuum_vacuum_scale_factor = 0.05);
+alter table stats_series set (autovacuum_vacuum_scale_factor = 0.02);
 
 -- One row a relay, updated at every check, lease and page. due_at is indexed, so leases and due
 -- times cannot be HOT; progress within a scan can, given room.

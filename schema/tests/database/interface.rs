@@ -13,7 +13,8 @@ const INTERFACE: &str = "
             pg_get_function_result(p.oid)) as line
     from pg_proc p
     where p.pronamespace = 'public'::regnamespace and p.proname in ('insert_event', 'insert_relay',
-        'insert_relay_metadata', 'delete_orphan_nip11', 'delete_orphan_nip66')
+        'insert_relay_metadata', 'delete_orphan_events', 'delete_orphan_nip11',
+        'delete_orphan_nip66')
     union all
     select 2, c.relname::text, a.attnum,
         format('%s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))

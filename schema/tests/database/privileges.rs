@@ -10,14 +10,14 @@ use crate::helper::{connect, execute};
 const PUBLIC_VIEWS: [&str; 15] = [
     "archived_events",
     "as_of",
-    "events_by_day",
-    "events_by_hour",
+    "events_series",
     "events_statistics",
     "kind_counts_by_relay",
     "kind_counts_total",
     "pubkey_counts_by_relay",
     "pubkey_counts_total",
     "pubkey_keys",
+    "relay_checks",
     "relay_coverage",
     "relay_keys",
     "relay_metadata_latest",
@@ -26,11 +26,12 @@ const PUBLIC_VIEWS: [&str; 15] = [
 ];
 
 /// The functions of ours that views and questions use.
-const PUBLIC_FUNCTIONS: [&str; 4] = [
+const PUBLIC_FUNCTIONS: [&str; 5] = [
     "json_text(json)",
     "kind_class(integer)",
     "nip11_nips(json)",
     "window_number(text)",
+    "window_seconds(text)",
 ];
 
 /// The tables that monitoring tools may read beside the views.
