@@ -76,11 +76,19 @@ impl Database {
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
         let database = Self::open(settings, Owner::Command, clock).await?;
-        if let Err(error) = database.store.migrate().await {
+        if let Err(error) = database.prepare(settings).await {
             database.close().await?;
-            return Err(error.into());
+            return Err(error);
         }
         Ok(database)
+    }
+
+    /// Brings the schema up to date, the implementation's part included.
+    async fn prepare(&self, settings: &Settings) -> anyhow::Result<()> {
+        let overlays = settings.implementation.overlays()?;
+        self.store.migrate().await?;
+        self.store.apply_overlays(&overlays).await?;
+        Ok(())
     }
 
     /// Watches the database: writes its state on the board, and brings the private server back

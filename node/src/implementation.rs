@@ -1,12 +1,22 @@
-//! Implementations: folders with configuration, relay lists and catalogue additions.
+//! Implementations: folders with configuration, relay lists, SQL overlays and catalogue additions.
+//!
+//! | in the folder | what |
+//! |---|---|
+//! | `config/*.yaml` | one file a section |
+//! | `seed_relays.txt`, `priority_relays.txt` | relays to begin with, and to follow closely |
+//! | `sql/NNNN_name.sql` | run once each, in order, after the standard migrations |
+//! | `catalog/*.sql` | questions beside the standard ones |
 //!
 //! A folder on disk wins; the ones that come with the program are built in, so that the binary
 //! works wherever it is started.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bigbrotr_core::config::ConfigSource;
+use bigbrotr_schema::catalog::CatalogFile;
+use bigbrotr_schema::overlay::Overlays;
 use include_dir::{Dir, include_dir};
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../implementations");
@@ -33,7 +43,11 @@ impl Implementation {
             if !path.is_dir() {
                 bail!("cannot find the implementation: {wanted} is not a folder");
             }
-            let name = path
+            // `.` and `..` have names too.
+            let full = path
+                .canonicalize()
+                .with_context(|| format!("cannot find the implementation {wanted}"))?;
+            let name = full
                 .file_name()
                 .map_or_else(|| wanted.into(), |name| name.to_string_lossy());
             return Ok(Self {
@@ -96,15 +110,112 @@ impl Implementation {
         }
     }
 
-    /// The folder with catalogue additions, where there is one on disk.
-    pub(crate) fn catalog_folder(&self) -> Option<PathBuf> {
+    /// Reads the catalogue additions, `catalog/*.sql`.
+    pub(crate) fn catalog(&self) -> anyhow::Result<Vec<CatalogFile>> {
+        let files = self.sql_files("catalog")?.into_iter();
+        Ok(files
+            .map(|(path, text)| CatalogFile::new(path, text))
+            .collect())
+    }
+
+    /// Reads the overlays, `sql/NNNN_name.sql`.
+    pub(crate) fn overlays(&self) -> anyhow::Result<Overlays> {
+        Ok(Overlays::new(&self.name, self.sql_files("sql")?)?)
+    }
+
+    /// Reads the SQL files of one of its folders, path and text of each, in no order. A folder
+    /// that does not exist has none.
+    fn sql_files(&self, folder: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let is_sql = |path: &Path| path.extension().is_some_and(|extension| extension == "sql");
+        let mut files = Vec::new();
         match &self.folder {
-            Folder::Disk(folder) => Some(folder.join("catalog")).filter(|folder| folder.is_dir()),
-            Folder::BuiltIn(_) => None,
+            Folder::Disk(root) => {
+                let folder = root.join(folder);
+                let cannot_read = || format!("cannot read {}", folder.display());
+                let found = match std::fs::read_dir(&folder) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(files),
+                    found => found.with_context(cannot_read)?,
+                };
+                for file in found {
+                    let path = file.with_context(cannot_read)?.path();
+                    if is_sql(&path) {
+                        let text = std::fs::read_to_string(&path)
+                            .with_context(|| format!("cannot read {}", path.display()))?;
+                        files.push((path.display().to_string(), text));
+                    }
+                }
+            }
+            Folder::BuiltIn(root) => {
+                let folder = root.get_dir(root.path().join(folder));
+                for file in folder.into_iter().flat_map(Dir::files) {
+                    if is_sql(file.path()) {
+                        let path = Path::new("implementations").join(file.path());
+                        let text = file
+                            .contents_utf8()
+                            .with_context(|| format!("{} is not UTF-8", path.display()))?;
+                        files.push((path.display().to_string(), text.to_owned()));
+                    }
+                }
+            }
         }
+        Ok(files)
     }
 }
 
 fn read_plain(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SAMPLE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/implementations");
+
+    /// What it brings, without the folders in front of the files' names.
+    fn contents(implementation: &Implementation) -> Vec<String> {
+        let short = |path: String| path.rsplit('/').next().unwrap().to_owned();
+        let mut names: Vec<String> = implementation
+            .catalog()
+            .unwrap()
+            .into_iter()
+            .map(|file| format!("{}: {}", short(file.path), file.text))
+            .chain(
+                implementation
+                    .sql_files("sql")
+                    .unwrap()
+                    .into_iter()
+                    .map(|(path, text)| format!("{}: {text}", short(path))),
+            )
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_brings_the_same_on_disk_and_built_in() {
+        let on_disk = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/implementations/sample");
+        let on_disk = Implementation::find(on_disk).unwrap();
+        assert_eq!(on_disk.name, "sample");
+        let built_in = Implementation {
+            name: "sample".to_owned(),
+            folder: Folder::BuiltIn(SAMPLE.get_dir("sample").unwrap()),
+        };
+        let found = contents(&built_in);
+        assert_eq!(found.len(), 3, "{found:#?}");
+        assert_eq!(found, contents(&on_disk));
+        assert!(!built_in.overlays().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_folder_without_sql_is_complete() {
+        for name in ["bigbrotr", "lilbrotr"] {
+            let built_in = Implementation {
+                name: name.to_owned(),
+                folder: Folder::BuiltIn(BUILT_IN.get_dir(name).unwrap()),
+            };
+            built_in.catalog().unwrap();
+            built_in.overlays().unwrap();
+        }
+    }
 }

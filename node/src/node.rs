@@ -183,9 +183,8 @@ impl Node {
         registry: Registry,
     ) -> anyhow::Result<Wiring<'a>> {
         let store = self.store.clone();
-        let folder = settings.implementation.catalog_folder();
-        let folders: Vec<_> = folder.as_deref().into_iter().collect();
-        let catalog = Arc::new(Catalog::load(store.clone(), &folders).await?);
+        let additions = settings.implementation.catalog()?;
+        let catalog = Arc::new(Catalog::load(store.clone(), &additions).await?);
         let dialer = Dialer::new(settings.networks.clone())?;
         let metrics = IngestMetrics::register(&registry)?;
         let ingest = Ingest::start(
@@ -213,14 +212,17 @@ impl Node {
 
     /// Runs the initializer, or waits until somebody else's has prepared the database.
     async fn prepare_database(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let overlays = settings.implementation.overlays()?;
         if settings.node.services.contains(&ServiceName::Initializer) {
             let (seeds, priorities) = (relays::seeds(settings)?, relays::priorities(settings)?);
-            initialize(&self.store, &seeds, &priorities).await?;
+            initialize(&self.store, &overlays, &seeds, &priorities).await?;
             self.places.services.push(ServiceName::Initializer);
             return Ok(());
         }
         let mut waited = Duration::ZERO;
-        while !self.store.schema_is_current().await? {
+        while !(self.store.schema_is_current().await?
+            && self.store.overlays_are_current(&overlays).await?)
+        {
             if waited.is_zero() {
                 tracing::info!("waiting for the initializer of another process");
             }

@@ -1,7 +1,7 @@
 //! The catalogue: one list of public questions, asked over NIP-90, REST and the command line.
 //!
 //! A question is an SQL file with a header (see [`entry`] for its form). The node brings its own;
-//! an implementation adds files to its `catalog` folder. All are checked and prepared at start as
+//! an implementation adds those of its `catalog` folder. All are checked and prepared at start as
 //! `readonly_public`. [`Catalog::run`] answers with finished JSON text, the same for every face.
 
 pub mod entry;
@@ -11,7 +11,6 @@ mod run;
 mod statement;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
@@ -26,6 +25,25 @@ static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 
 /// The name of the one question that is not SQL: what can be asked.
 pub const CATALOG: &str = "catalog";
+
+/// A file of an implementation's catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogFile {
+    /// Where it was read, for messages.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl CatalogFile {
+    /// Takes a file that has been read.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+}
 
 /// All questions that can be asked of this node.
 pub struct Catalog {
@@ -42,28 +60,48 @@ impl std::fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    /// Loads the built-in entries and those of `folders`, and prepares each on the database.
+    /// Loads the built-in entries and an implementation's additions, and prepares each on the
+    /// database.
     ///
     /// # Errors
-    /// [`LoadError`], which names the file and what is wrong with it. A folder's entry may not
-    /// take a built-in's name.
-    pub async fn load(store: Store, folders: &[&Path]) -> Result<Self, LoadError> {
+    /// [`LoadError`], which names the file and what is wrong with it. An addition may not take
+    /// the name or the path of another entry.
+    pub async fn load(store: Store, additions: &[CatalogFile]) -> Result<Self, LoadError> {
         let mut catalog = Self {
             store,
             entries: BTreeMap::new(),
         };
-        for entry in read_built_in()?.into_iter().chain(read_folders(folders)?) {
+        for entry in read_built_in()?.into_iter().chain(read(additions)?) {
+            catalog.require_new(&entry)?;
             let statements = catalog.prepare(&entry).await?;
-            let (name, file) = (entry.name.clone(), entry.file.clone());
-            if name == CATALOG || catalog.entries.contains_key(&name) {
-                return Err(LoadError::new(
-                    &file,
-                    format!("there is another entry named {name}"),
-                ));
-            }
-            catalog.entries.insert(name, (entry, statements));
+            catalog
+                .entries
+                .insert(entry.name.clone(), (entry, statements));
         }
         Ok(catalog)
+    }
+
+    fn require_new(&self, entry: &Entry) -> Result<(), LoadError> {
+        let refuse = |what: &str, owner: &str| {
+            let reason = format!("{what} is taken by {owner}. Hint: choose another one");
+            Err(LoadError::new(&entry.file, reason))
+        };
+        let name = format!("the name {}", entry.name);
+        if entry.name == CATALOG {
+            return refuse(&name, "the list of all questions");
+        }
+        if let Some((other, _)) = self.entries.get(&entry.name) {
+            return refuse(&name, &other.file);
+        }
+        let path = format!("the path {}", entry.path);
+        if entry.path == format!("/{CATALOG}") {
+            return refuse(&path, "the list of all questions");
+        }
+        let shape = path_shape(&entry.path);
+        match self.entries().find(|e| path_shape(&e.path) == shape) {
+            Some(other) => refuse(&path, &other.file),
+            None => Ok(()),
+        }
     }
 
     /// Lists the entries by name.
@@ -82,7 +120,7 @@ pub fn read_built_in() -> Result<Vec<Entry>, LoadError> {
     BUILT_IN
         .files()
         .map(|file| {
-            let path = file.path().display().to_string();
+            let path = format!("built-in {}", file.path().display());
             let text = file
                 .contents_utf8()
                 .ok_or_else(|| LoadError::new(&path, "the file is not UTF-8".to_owned()))?;
@@ -91,30 +129,19 @@ pub fn read_built_in() -> Result<Vec<Entry>, LoadError> {
         .collect()
 }
 
-/// Reads the entries of folders, sorted by file name. A folder that does not exist has none.
-pub fn read_folders(folders: &[&Path]) -> Result<Vec<Entry>, LoadError> {
-    let mut entries = Vec::new();
-    for folder in folders {
-        let failed = |error: std::io::Error| {
-            LoadError::new(
-                &folder.display().to_string(),
-                format!("cannot read: {error}"),
-            )
-        };
-        let mut files = match std::fs::read_dir(folder) {
-            Ok(files) => files
-                .map(|file| file.map(|file| file.path()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(failed)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
-        files.sort();
-        for file in files {
-            let text = std::fs::read_to_string(&file).map_err(failed)?;
-            entries.push(Entry::parse(&file.display().to_string(), &text)?);
-        }
-    }
-    Ok(entries)
+/// Reads the entries of files, sorted by their paths.
+fn read(files: &[CatalogFile]) -> Result<Vec<Entry>, LoadError> {
+    let mut files: Vec<&CatalogFile> = files.iter().collect();
+    files.sort_by_key(|file| &file.path);
+    files
+        .iter()
+        .map(|file| Entry::parse(&file.path, &file.text))
+        .collect()
+}
+
+/// A path with its parameters' names left out: two that are alike answer the same requests.
+fn path_shape(path: &str) -> Vec<&str> {
+    path.split('/')
+        .map(|part| if part.starts_with('{') { "{}" } else { part })
+        .collect()
 }

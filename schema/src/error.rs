@@ -1,14 +1,40 @@
 //! What can go wrong between the services and the database.
 
+use crate::overlay::OverlayError;
+
 /// Why a database operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database could not be reached.
     #[error("cannot connect to the database")]
     Connect(#[source] sqlx::Error),
-    /// A migration failed, or the database was migrated by a newer BigBrotr.
+    /// A migration failed, or is not the one that was applied.
     #[error("cannot migrate the database")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The database was migrated by a newer BigBrotr.
+    #[error(
+        "the database was migrated by a newer BigBrotr: it has migration {found}, this program \
+         knows those up to {known}. Hint: run the newer one, or give this one another database"
+    )]
+    Newer {
+        /// A migration that the database has.
+        found: i64,
+        /// The newest one that this program brings.
+        known: i64,
+    },
+    /// The login may not do what a migration needs.
+    #[error(
+        "cannot {action}: the database does not allow it. Hint: have an administrator run: {sql}"
+    )]
+    Privileges {
+        /// What was to be done.
+        action: String,
+        /// What makes it possible.
+        sql: String,
+    },
+    /// An implementation's own SQL cannot be used.
+    #[error("cannot apply the implementation's SQL")]
+    Overlay(#[source] Box<OverlayError>),
     /// A statement failed.
     #[error("database operation failed")]
     Database(#[from] sqlx::Error),
@@ -31,6 +57,12 @@ pub enum StoreError {
     Stopped,
 }
 
+impl From<OverlayError> for StoreError {
+    fn from(error: OverlayError) -> Self {
+        Self::Overlay(Box::new(error))
+    }
+}
+
 impl StoreError {
     /// Says whether the same operation may succeed later: the server is away, restarting, out of
     /// connections, or the transaction collided with another.
@@ -38,7 +70,10 @@ impl StoreError {
         match self {
             Self::Connect(error)
             | Self::Database(error)
-            | Self::Migrate(sqlx::migrate::MigrateError::Execute(error)) => is_retryable(error),
+            | Self::Migrate(
+                sqlx::migrate::MigrateError::Execute(error)
+                | sqlx::migrate::MigrateError::ExecuteMigration(error, _),
+            ) => is_retryable(error),
             _ => false,
         }
     }

@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod initializer;
 pub mod limits;
 pub mod nostr_database;
+pub mod overlay;
 mod recent;
 pub mod retention;
 pub mod rollup;

@@ -114,3 +114,23 @@ pub const CONTRACT_NEGENTROPY_ITEMS: usize = 1_000_000;
 
 /// Events that the contract deletes in one statement: keeps its locks short.
 pub const CONTRACT_DELETE_EVENTS: usize = 1_000;
+
+/// How long a statement may run for somebody who logs in as `readonly_public`: a little more than
+/// a question of the catalogue, which has its own limit.
+pub const PUBLIC_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a transaction of the read-only roles may sit idle: it holds back vacuum.
+pub const PUBLIC_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a question waits for a lock, which only a migration holds against readers.
+pub const PUBLIC_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a statement of a monitoring tool may run.
+pub const SYSTEM_STATEMENT_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How often a change to a role is tried while others change it too: several processes that
+/// start at once need a few.
+pub const ROLE_ATTEMPTS: u32 = 100;
+
+/// Longest delay between those attempts.
+pub const ROLE_RETRY_MAX: Duration = Duration::from_millis(200);

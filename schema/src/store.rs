@@ -1,6 +1,6 @@
 //! The only code that speaks SQL: one file per family of tables.
 //!
-//! Owns the connection pools and the migrations. It does not own the server: a private one is
+//! Owns the connection pools, the migrations and the overlays of implementations. It does not own the server: a private one is
 //! started by [`crate::embedded`].
 
 mod archive;
@@ -10,6 +10,8 @@ mod imports;
 mod ingest;
 mod jobs;
 mod metadata;
+mod migrate;
+mod overlays;
 mod refused;
 mod relay_events;
 mod relays;
@@ -21,10 +23,8 @@ mod verify;
 use std::sync::Arc;
 
 use bigbrotr_core::clock::SharedClock;
-use sha2::{Digest, Sha256};
-use sqlx::migrate::Migrator;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
 
 pub use self::export::{ArchiveOrder, ArchivePage, ArchivePosition, ArchiveQuery, ArchivedEvent};
 pub use self::health::{DatabaseStatus, PendingWork};
@@ -45,8 +45,6 @@ pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncScope, Sync
 pub use self::verify::Difference;
 use crate::config::DatabaseConfig;
 use crate::error::StoreError;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// A handle to the database; clones share their pools.
 #[derive(Clone)]
@@ -113,36 +111,6 @@ impl Store {
             pubkey_numbers: PubkeyNumbers::default(),
             direct,
         })
-    }
-
-    /// Brings the schema to this version. Safe when several processes do it at once.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        // On a connection of its own, and directly: the migrator's lock belongs to a session.
-        let mut connection = self.direct.connect().await.map_err(StoreError::Connect)?;
-        let outcome = MIGRATIONS
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(StoreError::Migrate);
-        connection.close().await?;
-        outcome
-    }
-
-    /// Returns the version of the newest migration that this program brings.
-    pub fn schema_version() -> i64 {
-        MIGRATIONS
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or_default()
-    }
-
-    /// Identifies the schema that the migrations make: changes with any of their statements.
-    pub fn schema_fingerprint() -> String {
-        let mut hasher = Sha256::new();
-        for migration in MIGRATIONS.iter() {
-            hasher.update(&migration.checksum);
-        }
-        hex::encode(&hasher.finalize()[..8])
     }
 
     /// Opens a connection that listens: to the server itself, never through a pooler.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
-use bigbrotr_schema::catalog::{Catalog, Entry, Shape};
+use bigbrotr_schema::catalog::{Catalog, CatalogFile, Entry, Shape};
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::store::Store;
 use bigbrotr_schema::testing::test_store;
@@ -191,17 +191,16 @@ async fn bad_questions_get_clear_errors() {
 #[tokio::test]
 async fn an_entry_of_an_implementation_is_checked_at_start() {
     let (store, _database) = test_store().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("mine.sql");
     let head = "-- name: my.relays\n-- help: Mine.\n-- path: /mine\n";
-    std::fs::write(
-        &file,
-        format!("{head}select count(*) as relays from relays_overview"),
-    )
+    let load = async |text: String| {
+        let files = [CatalogFile::new("mine.sql", text)];
+        Catalog::load(store.clone(), &files).await
+    };
+    let catalog = load(format!(
+        "{head}select count(*) as relays from relays_overview"
+    ))
+    .await
     .unwrap();
-    let catalog = Catalog::load(store.clone(), &[folder.path()])
-        .await
-        .unwrap();
     let answer = catalog.run("my.relays", &BTreeMap::new()).await.unwrap();
     assert!(
         answer.json.starts_with(r#"{"data":{"relays":0},"meta":"#),
@@ -213,11 +212,48 @@ async fn an_entry_of_an_implementation_is_checked_at_start() {
         "select 1 from nothing",
         "delete from relays returning 1",
     ] {
-        std::fs::write(&file, format!("{head}{sql}")).unwrap();
-        let error = Catalog::load(store.clone(), &[folder.path()])
+        let error = load(format!("{head}{sql}")).await.unwrap_err().to_string();
+        assert!(error.contains("mine.sql"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_addition_takes_no_name_and_no_path_of_another_entry() {
+    let (store, _database) = test_store().await;
+    let file = |path: &str, name: &str, url: &str| {
+        let text = format!("-- name: {name}\n-- help: h\n-- path: {url}\nselect 1 as x");
+        CatalogFile::new(path, text)
+    };
+    for (files, reason) in [
+        (
+            vec![file("mine.sql", "kinds.list", "/mine")],
+            "mine.sql: the name kinds.list is taken by built-in kinds.list.sql",
+        ),
+        (
+            vec![file("mine.sql", "catalog", "/mine")],
+            "mine.sql: the name catalog is taken by the list of all questions",
+        ),
+        (
+            vec![file("mine.sql", "mine", "/catalog")],
+            "mine.sql: the path /catalog is taken by the list of all questions",
+        ),
+        (
+            vec![file("mine.sql", "mine", "/kinds")],
+            "mine.sql: the path /kinds is taken by built-in kinds.list.sql",
+        ),
+        (
+            vec![file("mine.sql", "mine", "/kinds/{number}")],
+            "mine.sql: the path /kinds/{number} is taken by built-in kinds.get.sql",
+        ),
+        (
+            vec![file("b.sql", "mine", "/b"), file("a.sql", "mine", "/a")],
+            "b.sql: the name mine is taken by a.sql",
+        ),
+    ] {
+        let error = Catalog::load(store.clone(), &files)
             .await
             .unwrap_err()
             .to_string();
-        assert!(error.contains("mine.sql"), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use super::param::ParamType;
 use super::statement::{Body, Statement};
 use super::{CATALOG, Catalog};
 use crate::error::StoreError;
+use crate::limits::{PUBLIC_IDLE_TIMEOUT, PUBLIC_LOCK_TIMEOUT};
 
 /// An answer, in the form in which every face gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +162,14 @@ impl Catalog {
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let timeout_ms = self.store.config.query_timeout.as_millis();
+        let lock_ms = PUBLIC_LOCK_TIMEOUT.as_millis();
+        let idle_ms = PUBLIC_IDLE_TIMEOUT.as_millis();
+        // The limits last, with the rights of the role that they are for.
         let begin = format!(
             "begin isolation level repeatable read read only; \
-             set local role readonly_public; set local statement_timeout = {timeout_ms}"
+             set local role readonly_public; set local statement_timeout = {timeout_ms}; \
+             set local lock_timeout = {lock_ms}; \
+             set local idle_in_transaction_session_timeout = {idle_ms}"
         );
         Ok(self.store.public.begin_with(AssertSqlSafe(begin)).await?)
     }

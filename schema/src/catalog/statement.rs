@@ -39,7 +39,8 @@ impl Statement {
             .map(|column| format!("r.\"{}\"", column.replace('"', "\"\"")))
             .collect();
         let item = format!(
-            "(select row_to_json(x)::text from (select {}) x)",
+            // No column that is shown can have this name.
+            "(select row_to_json(_row)::text from (select {}) _row)",
             shown.join(", ")
         );
         if entry.orders.is_empty() {
@@ -182,7 +183,7 @@ mod tests {
             ["window", "kind", "cursor 0", "cursor 1", "limit"]
         );
         assert!(
-            statement.sql.contains("(select r.\"a\") x"),
+            statement.sql.contains("(select r.\"a\") _row"),
             "{}",
             statement.sql
         );

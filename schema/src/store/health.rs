@@ -63,21 +63,6 @@ impl Store {
         })
     }
 
-    /// Says whether the schema is at least at this program's version.
-    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
-        let exists: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
-            .fetch_one(&self.pool)
-            .await?;
-        if !exists {
-            return Ok(false);
-        }
-        let version: Option<i64> =
-            sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
-                .fetch_one(&self.pool)
-                .await?;
-        Ok(version.unwrap_or_default() >= Self::schema_version())
-    }
-
     /// Asks the database for a sign of life.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("select 1").execute(&self.pool).await?;
