@@ -35,9 +35,11 @@ const PUBLIC_FUNCTIONS: [&str; 5] = [
 ];
 
 /// The tables that monitoring tools may read beside the views.
-const SYSTEM_TABLES: [&str; 9] = [
+const SYSTEM_TABLES: [&str; 11] = [
     "implementation_overlays",
+    "import_progress",
     "monitor_state",
+    "refused_events",
     "relay_metadata",
     "relays",
     "rollup_queue",
