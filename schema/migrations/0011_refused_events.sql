@@ -1,8 +1,9 @@
 -- Why: an event that the database does not take must neither hold up the others nor vanish without
--- a trace. Serves: ingest, which records here what it had to leave out (events with wrong ids or
--- signatures are no part of that: relays send those all day, and they are only counted), and the
--- operator, who finds here what is missing from the archive and why. When the cause is gone,
--- `bigbrotr import` takes the column `event` back.
+-- a trace. (Events with wrong ids or signatures are no part of that: relays send those all day, and
+-- they are only counted.)
+-- Serves: ingest, which records here what it had to leave out, and the operator, who finds here what
+-- is missing from the archive and why. When the cause is gone, `bigbrotr import` takes the column
+-- `event` back.
 create table refused_events (
     id         bytea primary key check (length(id) = 32),
     relay_id   integer,
