@@ -27,8 +27,11 @@ create table rollup_queue (
     pubkeys         bytea not null,
     new_events      integer not null,
     assoc_positions integer[] not null,
-    assoc_relays    integer[] not null
+    assoc_relays    integer[] not null,
+    size            integer not null
+        generated always as (cardinality(event_nums) + cardinality(assoc_relays)) stored
 );
+comment on column rollup_queue.size is 'events and pairs: whoever plans a fold need not read the arrays';
 comment on column rollup_queue.removal is 'the events and associations left the archive';
 comment on column rollup_queue.pubkeys is '32 bytes per event';
 comment on column rollup_queue.new_events is 'the first so many events are new (or gone) themselves; the others only have associations';

@@ -63,8 +63,6 @@ impl RollupService {
                     context.ready();
                     if more { Duration::ZERO } else { INTERVAL }
                 }
-                // Another process's step came in between: the next snapshot will do.
-                Err(error) if error.is_conflict() => INTERVAL,
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,

@@ -115,7 +115,6 @@ impl Rollup {
                 match store.rollup_step().await {
                     Ok(Some(step)) if step.more => {}
                     Ok(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                    Err(error) if error.is_conflict() => {}
                     Err(error) => panic!("the rollup failed: {error:?}"),
                 }
             }

@@ -19,7 +19,6 @@ pub(super) async fn keep_pace(store: &Store, stop: &CancellationToken) {
         match fold_if_late(store).await {
             Ok(true) if !stop.is_cancelled() => {}
             Ok(_) => return,
-            Err(error) if error.is_conflict() => {}
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -33,8 +33,16 @@ pub struct RollupStep {
 impl Store {
     /// Folds waiting batches into the statistics and, when none is left, moves them to now.
     ///
-    /// Only one step runs at a time, in whatever process: `None` when another is at work.
+    /// Only one step runs at a time, in whatever process: `None` when another is at work, or came
+    /// in between.
     pub async fn rollup_step(&self) -> Result<Option<RollupStep>, StoreError> {
+        match self.try_rollup_step().await {
+            Err(error) if error.is_conflict() => Ok(None),
+            outcome => outcome,
+        }
+    }
+
+    async fn try_rollup_step(&self) -> Result<Option<RollupStep>, StoreError> {
         // One snapshot: that the queue is empty has to hold for the very moment in which events
         // enter and leave the windows.
         let mut tx = self

@@ -9,3 +9,4 @@ mod migrations;
 mod overlays;
 mod privileges;
 mod public_role;
+mod upgrade;

@@ -36,12 +36,10 @@ pub(super) struct Taken {
 /// read from the base tables, which hold the later batches too. So a step ends before a removal,
 /// or begins with it and takes everything.
 pub(super) async fn take(connection: &mut PgConnection) -> Result<Taken, StoreError> {
-    let waiting: Vec<(i64, bool, i64)> = sqlx::query_as(
-        "select seq, removal, (cardinality(event_nums) + cardinality(assoc_relays))::bigint
-         from rollup_queue order by seq",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    let waiting: Vec<(i64, bool, i64)> =
+        sqlx::query_as("select seq, removal, size::bigint from rollup_queue order by seq")
+            .fetch_all(&mut *connection)
+            .await?;
     let count = batches_of_step(&waiting);
     let seqs: Vec<i64> = waiting[..count].iter().map(|(seq, ..)| *seq).collect();
     if seqs.is_empty() {
