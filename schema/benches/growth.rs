@@ -150,6 +150,10 @@ impl Written {
                 .insert_events(&events, &sightings)
                 .await
                 .expect("a batch");
+            // As the intake does: the statistics stay close behind.
+            while store.rollup_lag().await.expect("a lag") > 1.0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             let took = begun.elapsed();
             self.total += took;
             self.events += parsed.len();
