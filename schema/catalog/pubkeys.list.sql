@@ -2,7 +2,8 @@
 -- help: Pubkeys with their events and distinct kinds, those with most events first.
 -- path: /pubkeys
 -- param window: window = all; the stretch of created_at that counts, up to as_of
--- order events: events bigint desc, _num integer asc
+-- order events: _magnitude smallint desc, events bigint desc, _num integer asc
 -- limit: 100..1000
-select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at, pubkey_num as _num
+select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at, pubkey_num as _num,
+    magnitude as _magnitude
 from pubkey_counts_total where win = window_number(:window)

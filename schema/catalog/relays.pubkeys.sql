@@ -3,9 +3,10 @@
 -- path: /relays/{url}/pubkeys
 -- param url: relay; the relay
 -- param window: window = all; the stretch of created_at that counts, up to as_of
--- order events: events bigint desc, _num integer asc
+-- order events: _magnitude smallint desc, events bigint desc, _num integer asc
 -- limit: 100..1000
-select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at, pubkey_num as _num
+select encode(pubkey, 'hex') as pubkey, events, kinds, first_at, last_at, pubkey_num as _num,
+    magnitude as _magnitude
 from pubkey_counts_by_relay
 where win = window_number(:window)
     and relay_id = (select relay_id from relay_keys where relay = :url)

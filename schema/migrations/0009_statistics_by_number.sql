@@ -87,9 +87,14 @@ create table stats_pubkeys (
     pubkey_num integer not null,
     kinds      integer not null,
     win        smallint not null,
+    magnitude  smallint not null
+        generated always as ((65 - position(b'1' in events::bit(64)))::smallint) stored,
     primary key (win, pubkey_num)
-);
-create index stats_pubkeys_by_events on stats_pubkeys (win, events desc, pubkey_num);
+) with (fillfactor = 80);
+-- Lists are sorted by events. An index on that would have to change with every event; this one
+-- changes when the number doubles, and what is equal by it is sorted while it is read.
+create index stats_pubkeys_by_magnitude on stats_pubkeys (win, magnitude desc);
+comment on column stats_pubkeys.magnitude is 'binary digits of events';
 
 create table stats_pubkey_kinds (
     events     bigint not null,
@@ -128,10 +133,12 @@ create table stats_relay_pubkeys (
     pubkey_num integer not null,
     kinds      integer not null,
     win        smallint not null,
+    magnitude  smallint not null
+        generated always as ((65 - position(b'1' in events::bit(64)))::smallint) stored,
     primary key (win, pubkey_num, relay_id)
-);
-create index stats_relay_pubkeys_by_events
-    on stats_relay_pubkeys (win, relay_id, events desc, pubkey_num);
+) with (fillfactor = 80);
+create index stats_relay_pubkeys_by_magnitude
+    on stats_relay_pubkeys (win, relay_id, magnitude desc);
 
 create table stats_relay_pubkey_kinds (
     events     bigint not null,
@@ -281,13 +288,13 @@ from stats_relay_kinds k join rollup_windows w using (win) join relays r on r.id
 create view pubkey_counts_total as
 select w.name as window, k.pubkey, p.events, p.kinds::bigint as kinds,
     p.first_at, p.last_at,
-    win, p.pubkey_num
+    win, p.pubkey_num, p.magnitude
 from stats_pubkeys p join rollup_windows w using (win) join pubkeys k on k.num = p.pubkey_num;
 
 create view pubkey_counts_by_relay as
 select w.name as window, r.url as relay, k.pubkey, p.events, p.kinds::bigint as kinds,
     p.first_at, p.last_at,
-    win, p.relay_id, p.pubkey_num
+    win, p.relay_id, p.pubkey_num, p.magnitude
 from stats_relay_pubkeys p
 join rollup_windows w using (win)
 join relays r on r.id = p.relay_id
