@@ -84,13 +84,10 @@ impl Archive {
         removed
     }
 
+    /// Runs a statement that returns one number.
     async fn count(&self, sql: &'static str) -> i64 {
         let pool = sqlx::PgPool::connect(&self.database.url()).await.unwrap();
         sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
-    }
-
-    async fn run(&self, sql: &'static str) -> i64 {
-        self.count(sql).await
     }
 }
 
@@ -188,7 +185,7 @@ async fn an_event_added_and_removed_between_two_folds_leaves_nothing() {
         .await
         .unwrap();
     archive
-        .run("with gone as (delete from events returning 1) select count(*) from gone")
+        .count("with gone as (delete from events returning 1) select count(*) from gone")
         .await;
     archive
         .ingest
@@ -300,7 +297,7 @@ async fn a_relay_can_be_forgotten() {
     let mut batches = Vec::new();
     loop {
         let deleted = archive
-            .run("select delete_relay('wss://one.example.com', 50)")
+            .count("select delete_relay('wss://one.example.com', 50)")
             .await;
         batches.push(deleted);
         archive.fold_and_verify().await;
