@@ -164,11 +164,13 @@ impl Catalog {
         let timeout_ms = self.store.config.query_timeout.as_millis();
         let lock_ms = PUBLIC_LOCK_TIMEOUT.as_millis();
         let idle_ms = PUBLIC_IDLE_TIMEOUT.as_millis();
-        // The limits last, with the rights of the role that they are for.
+        // The limits last, with the rights of the role that they are for. Starting parallel workers
+        // or a compiler takes longer than most answers, and one question gets one core at most.
         let begin = format!(
             "begin isolation level repeatable read read only; \
              set local role readonly_public; set local statement_timeout = {timeout_ms}; \
              set local lock_timeout = {lock_ms}; \
+             set local max_parallel_workers_per_gather = 0; set local jit = off; \
              set local idle_in_transaction_session_timeout = {idle_ms}"
         );
         Ok(self.store.public.begin_with(AssertSqlSafe(begin)).await?)
