@@ -69,19 +69,22 @@ async fn main() {
     drop(events);
 
     let relays = support::relays(&store).await;
-    let (took, lag, peak) = ingest(&store, &json, relays[0], false).await;
+    let mut intake = Intake::start(&store);
+    let (took, lag, peak) = intake.take(&json, relays[0], false).await;
     let new = count / took.as_secs_f64();
     println!(
         "new events      {new:.0}/s, {:.2} of L; statistics lag at most {lag:.2} s",
         new / floor
     );
     println!("                statistics complete {peak:.2} s after the last event");
-    let (took, lag, peak) = ingest(&store, &json, relays[1], true).await;
-    println!(
-        "known events    {:.0}/s from another relay; lag at most {lag:.2} s, complete after {peak:.2} s",
-        count / took.as_secs_f64()
-    );
+    known(&mut intake, &json, relays[1], "remembered").await;
     sizes(&server.connection_url(), raw).await;
+    intake.stop().await;
+    // An intake that has just been started remembers nothing, so it asks the archive.
+    let mut intake = Intake::start(&store);
+    let third = support::relay(&store, "wss://three.example.com").await;
+    known(&mut intake, &json, third, "looked up").await;
+    intake.stop().await;
     let differences = store.verify_statistics(5).await.expect("verification");
     assert!(differences.is_empty(), "{differences:?}");
     println!("verify          every statistic equals its recomputation");
@@ -157,45 +160,70 @@ async fn copy(url: &str, events: &[Event]) -> Duration {
     took
 }
 
-/// Ingests everything with the rollup running beside; returns how long the ingest took, the
-/// largest lag seen, and how long after it the statistics were complete.
-async fn ingest(
-    store: &Store,
-    json: &[String],
-    relay: RelayId,
-    known: bool,
-) -> (Duration, f64, f64) {
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let metrics = IngestMetrics::register(&prometheus::Registry::new()).expect("metrics");
-    let ingest = Ingest::start(store.clone(), metrics, &tasks, stop.clone());
-    let rollup = support::Rollup::start(store);
-    let begun = Instant::now();
-    let pages: Vec<Vec<String>> = json.chunks(PAGE).map(<[String]>::to_vec).collect();
-    let mut running = tokio::task::JoinSet::new();
-    for page in pages {
-        if running.len() >= CONCURRENCY {
-            running.join_next().await.expect("a page").expect("a page");
+async fn known(intake: &mut Intake, json: &[String], relay: RelayId, how: &str) {
+    let (took, lag, peak) = intake.take(json, relay, true).await;
+    println!(
+        "known events    {:.0}/s from another relay, {how}; lag at most {lag:.2} s, complete after \
+         {peak:.2} s",
+        json.len() as f64 / took.as_secs_f64()
+    );
+}
+
+/// An intake with the rollup running beside.
+struct Intake {
+    store: Store,
+    ingest: Ingest,
+    rollup: support::Rollup,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Intake {
+    fn start(store: &Store) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let metrics = IngestMetrics::register(&prometheus::Registry::new()).expect("metrics");
+        Self {
+            store: store.clone(),
+            ingest: Ingest::start(store.clone(), metrics, &tasks, stop.clone()),
+            rollup: support::Rollup::start(store),
+            tasks,
+            stop,
         }
-        let ingest = ingest.clone();
-        running.spawn(async move {
-            let events: Vec<Event> = page
-                .iter()
-                .map(|json| Event::from_json(json).expect("an event"))
-                .collect();
-            let count = events.len() as u64;
-            let done = ingest.submit(events, Some(relay)).await.expect("an ack");
-            assert_eq!(if known { done.known } else { done.new }, count);
-        });
     }
-    while running.join_next().await.is_some() {}
-    let took = begun.elapsed();
-    let complete = rollup.settle(store).await.as_secs_f64();
-    let worst = rollup.worst_lag();
-    rollup.stop().await;
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
-    (took, worst, complete)
+
+    /// Ingests everything; returns how long it took, the largest lag seen, and how long after it
+    /// the statistics were complete.
+    async fn take(&mut self, json: &[String], relay: RelayId, known: bool) -> (Duration, f64, f64) {
+        let pages: Vec<Vec<String>> = json.chunks(PAGE).map(<[String]>::to_vec).collect();
+        let begun = Instant::now();
+        let mut running = tokio::task::JoinSet::new();
+        for page in pages {
+            if running.len() >= CONCURRENCY {
+                running.join_next().await.expect("a page").expect("a page");
+            }
+            let ingest = self.ingest.clone();
+            running.spawn(async move {
+                let events: Vec<Event> = page
+                    .iter()
+                    .map(|json| Event::from_json(json).expect("an event"))
+                    .collect();
+                let count = events.len() as u64;
+                let done = ingest.submit(events, Some(relay)).await.expect("an ack");
+                assert_eq!(if known { done.known } else { done.new }, count);
+            });
+        }
+        while running.join_next().await.is_some() {}
+        let took = begun.elapsed();
+        let complete = self.rollup.settle(&self.store).await.as_secs_f64();
+        (took, self.rollup.worst_lag(), complete)
+    }
+
+    async fn stop(self) {
+        self.rollup.stop().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 async fn sizes(url: &str, raw: usize) {

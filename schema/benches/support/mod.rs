@@ -78,17 +78,21 @@ pub(crate) fn parse(lines: &[String]) -> Vec<Event> {
 
 /// Adds two relays.
 pub(crate) async fn relays(store: &Store) -> Vec<RelayId> {
-    let mut ids = Vec::new();
-    for url in ["wss://one.example.com", "wss://two.example.com"] {
-        let url = RelayUrl::parse(url, &UrlPolicy::default()).expect("a URL");
-        store
-            .insert_relays(std::slice::from_ref(&url))
-            .await
-            .expect("a relay");
-        let relay = store.get_relay(&url).await.expect("a relay");
-        ids.push(relay.expect("a relay").id);
-    }
-    ids
+    vec![
+        relay(store, "wss://one.example.com").await,
+        relay(store, "wss://two.example.com").await,
+    ]
+}
+
+/// Adds a relay.
+pub(crate) async fn relay(store: &Store, url: &str) -> RelayId {
+    let url = RelayUrl::parse(url, &UrlPolicy::default()).expect("a URL");
+    store
+        .insert_relays(std::slice::from_ref(&url))
+        .await
+        .expect("a relay");
+    let relay = store.get_relay(&url).await.expect("a relay");
+    relay.expect("a relay").id
 }
 
 /// The rollup, at work beside what is measured.
