@@ -47,8 +47,9 @@ pub const INGEST_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Events that one verification task checks: about 10 ms of CPU.
 pub const VERIFY_CHUNK: usize = 256;
 
-/// Events that the memory in front of the database holds: at 70 bytes each about 35 MB when full.
-pub const RECENT_EVENTS: usize = 500_000;
+/// Events that the memory in front of the database holds: two generations that each fill a hash
+/// table of 2^18 places to seven eighths, so 41 bytes a place, 22 MB in all.
+pub const RECENT_EVENTS: usize = 2 * (1 << 18) / 8 * 7;
 
 /// Records of events that the database did not take, the latest ones: enough to see what is wrong.
 pub const REFUSED_EVENTS: i64 = 1_000;
@@ -77,8 +78,9 @@ pub const ROLLUP_EVENTS: i64 = 40_000;
 /// six hours of events, not all of them.
 pub const ROLLUP_MOST_ADVANCE_SECONDS: i64 = 6 * 3_600;
 
-/// Pubkeys whose numbers the rollup remembers: at 60 bytes each about 12 MB when full.
-pub const PUBKEY_NUMBERS: usize = 200_000;
+/// Pubkeys whose numbers the rollup remembers: two generations that each fill a hash table of 2^17
+/// places to seven eighths, so 37 bytes a place, 10 MB in all.
+pub const PUBKEY_NUMBERS: usize = 2 * (1 << 17) / 8 * 7;
 
 /// Files with the same beginning that an import looks at to find its own: a file that grows leaves
 /// one row, so more means that many files begin alike.

@@ -14,7 +14,8 @@ pub(super) struct Memory(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    recent: Recent<EventId, EventNum>,
+    /// 0 stands for a number that is not known: an `Option` would take half as much again.
+    recent: Recent<EventId, i64>,
     in_flight: HashSet<EventId>,
     /// How often events had been deleted from the archive before everything that is remembered;
     /// `None` before the first look.
@@ -47,7 +48,7 @@ impl Memory {
         let (mut nums, mut unknown) = (HashMap::new(), HashSet::new());
         for id in ids {
             if let Some(num) = state.recent.get(&id) {
-                nums.insert(id, num);
+                nums.insert(id, (num != 0).then_some(num));
             } else if state.in_flight.contains(&id) {
                 nums.insert(id, None);
             } else {
@@ -89,11 +90,9 @@ impl Memory {
         }
         for (id, num) in archived {
             // A number that is known already is not given up for one that is not.
-            if !matches!(
-                (state.recent.get(&id), num),
-                (Some(Some(_)), _) | (Some(None), None)
-            ) {
-                state.recent.insert(id, num);
+            let known = state.recent.get(&id);
+            if known.is_none_or(|known| known == 0 && num.is_some()) {
+                state.recent.insert(id, num.unwrap_or(0));
             }
         }
     }
