@@ -94,6 +94,9 @@ fn defaults(memory_mb: u64, log_directory: &str) -> BTreeMap<String, String> {
         ("checkpoint_timeout", "15min"),
         ("checkpoint_completion_target", "0.9"),
         ("max_locks_per_transaction", "256"),
+        // Lists are read in the order of an index only once the planner knows that they are long:
+        // a node that has just been filled must not wait a minute for that.
+        ("autovacuum_naptime", "15s"),
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),
         ("datestyle", "iso, ymd"),
