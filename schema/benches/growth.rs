@@ -7,7 +7,7 @@
 //!
 //! Events are written by `Store::insert_events`, with the sightings of two relays and the
 //! statistics folded all the while, and without checks of signatures: what is measured is the
-//! database. `--layout months` is what decision 6 compares with: events partitioned by month of
+//! database. `--layout months` is what decision 7 compares with: events partitioned by month of
 //! `created_at`. With `--url` an empty database of yours is used, and left as it is in
 //! the end. `--corpus` reads the first events of a larger corpus.
 
