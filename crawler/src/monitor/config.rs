@@ -87,12 +87,12 @@ pub struct MonitorConfig {
     pub dns_retries: u32,
     /// Whether the relay's address is looked up in `geo_city_database`.
     pub geo: bool,
-    /// A database of places in MaxMind's format, such as GeoLite2-City.mmdb; it is kept in
+    /// A database of places in MaxMind's format, such as `GeoLite2-City.mmdb`; it is kept in
     /// memory. Empty: places are not told.
     pub geo_city_database: PathBuf,
     /// Whether the relay's address is looked up in `geo_asn_database`.
     pub net: bool,
-    /// A database of networks in MaxMind's format, such as GeoLite2-ASN.mmdb. Empty: networks are
+    /// A database of networks in MaxMind's format, such as `GeoLite2-ASN.mmdb`. Empty: networks are
     /// not told.
     pub geo_asn_database: PathBuf,
     /// Whether COUNT (NIP-45) is tried.

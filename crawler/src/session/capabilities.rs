@@ -222,9 +222,8 @@ fn opening() -> Option<String> {
 impl Trial {
     /// Takes what the relay says, as far as it is an answer.
     fn take(&mut self, frame: &Frame) {
-        let message = match frame.message() {
-            Ok(message) => message,
-            Err(_) => return self.take_malformed(frame),
+        let Ok(message) = frame.message() else {
+            return self.take_malformed(frame);
         };
         let at = |slot: &'_ Option<(String, Answer)>, id: &str| {
             slot.as_ref().is_some_and(|(ours, _)| ours == id)

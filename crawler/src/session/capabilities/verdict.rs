@@ -100,7 +100,7 @@ struct Side {
     /// One that holds the word.
     fits: bool,
     over: bool,
-    refused: Option<Option<ReplyPrefix>>,
+    refused: Option<Answer>,
 }
 
 impl Side {
@@ -150,7 +150,7 @@ impl Search {
     pub(super) fn closed(&mut self, sub_id: &str, prefix: Option<ReplyPrefix>) {
         if let Some(side) = self.side(sub_id) {
             side.over = true;
-            side.refused.get_or_insert(prefix);
+            side.refused.get_or_insert(Answer::Refused(prefix));
         }
     }
 
@@ -163,8 +163,8 @@ impl Search {
         let sides = [&self.nonsense, &self.common];
         if self.nonsense.found {
             Capability::No("ignored")
-        } else if let Some(prefix) = sides.into_iter().find_map(|side| side.refused) {
-            refused(prefix, "closed")
+        } else if let Some(refused) = sides.into_iter().find_map(|side| side.refused) {
+            refused.judge()
         } else if !self.is_over() {
             Capability::Unknown(silence)
         } else if self.common.fits {
