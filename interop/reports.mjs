@@ -54,7 +54,11 @@ await check('its tags parse', async () => {
     const [value] = tagValues(report, name)
     expect(/^\d+$/.test(value), `${name} is ${value}`)
   }
-  const { supported_nips: nips } = await fetchRelayInformation(theirs)
+  // What the relay claims, without what trying disproved and with what it proved.
+  const { supported_nips: claimed } = await fetchRelayInformation(theirs)
+  const labelled = space => report.tags.filter(tag => tag[0] === 'l' && tag[2] === space).map(tag => Number(tag[1]))
+  const [proven, disproven] = ['nip66.proven', 'nip66.disproven'].map(labelled)
+  const nips = [...new Set([...claimed, ...proven])].filter(nip => !disproven.includes(nip))
   expectSame(tagValues(report, 'N').map(Number).sort((a, b) => a - b), nips.sort((a, b) => a - b), 'N')
   expect(tagValues(report, 'R').every(value => /^!?(auth|writes|pow|payment)$/.test(value)), 'R has other values')
 })

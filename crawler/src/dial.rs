@@ -11,6 +11,7 @@ mod error;
 pub mod http;
 mod proxy_addr;
 mod race;
+mod records;
 mod resolve;
 mod slots;
 mod stream;
@@ -24,12 +25,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bigbrotr_core::network::Network;
 use bigbrotr_core::relay_url::RelayUrl;
 use rustls_pki_types::CertificateDer;
 
 pub use self::config::{NetworkConfig, NetworksConfig};
 pub use self::error::{DialError, Phase};
 pub use self::proxy_addr::{ProxyAddr, ProxyAddrError};
+pub use self::records::DnsRecords;
 pub use self::resolve::{Resolve, ResolveError, SystemResolver, TableResolver};
 pub use self::stream::{DialStream, Meter, ReadCapReached};
 pub use self::target::{Target, TargetError};
@@ -135,6 +138,24 @@ impl Dialer {
     /// Connects to a relay, ready for [`websocket::upgrade`].
     pub async fn connect(&self, url: &RelayUrl) -> Result<Dialed, DialError> {
         self.dial(&Target::from(url)).await
+    }
+
+    /// Asks DNS about a relay's name; `None` where there is nothing to ask, because the host is an
+    /// address, or because a proxy resolves the name and DNS must not learn of it.
+    ///
+    /// # Security
+    /// The records come from a stranger: their number is bounded, and they are not connected to.
+    pub async fn records(&self, url: &RelayUrl) -> Option<Result<DnsRecords, ResolveError>> {
+        let target = Target::from(url);
+        let network = self.0.config.get(target.network);
+        let asks = target.network == Network::Clearnet
+            && network.enabled
+            && network.proxy.is_none()
+            && resolve::without_dns(&target.host).is_none();
+        if !asks {
+            return None;
+        }
+        Some(self.0.resolver.records(&target.host).await)
     }
 
     /// Connects to a host.

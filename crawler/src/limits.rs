@@ -30,6 +30,13 @@ pub const DNS_QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a name that does not exist is not asked for again.
 pub const DNS_NEGATIVE_TTL: Duration = Duration::from_mins(1);
 
+/// The most records kept of one type for one name, and the longest chain of aliases: a name may
+/// list hundreds.
+pub const MAX_DNS_RECORDS: usize = 32;
+
+/// How far up from a name its zone is looked for, labels.
+pub const MAX_ZONE_STEPS: usize = 4;
+
 /// The largest message from a relay, bytes. The largest events seen in the wild are a few
 /// megabytes; anything above is an attack or a mistake.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -58,6 +65,10 @@ pub const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest challenge that is signed, bytes. Relays send 8 to 64 characters.
 pub const MAX_CHALLENGE_BYTES: usize = 1024;
+
+/// How long an answer about what a relay can do may still come after the relay has answered what
+/// was asked later.
+pub const CAPABILITY_GRACE: Duration = Duration::from_millis(500);
 
 /// The longest time for a polite close of a connection; the socket is dropped after it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);

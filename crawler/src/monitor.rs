@@ -5,20 +5,27 @@
 //! connection is made and what is said over it belongs to [`crate::dial`] and [`crate::session`];
 //! schedule, leases and documents are kept by the store.
 //!
-//! - `check` asks a relay; `result` is what it found, `information` what NIP-11 says
+//! - `check` asks a relay: `conversation` over its WebSocket, `ask` over HTTP and DNS
+//! - `result` is what was found; `information` reads NIP-11, `headers` and `certificate` what came
+//!   with it, `geo` where the relay is; `work` finds proof of work
 //! - `findings` is the stored document; `report` and `announcement` are what is published
 //! - `schedule` says when the relay is due again; `service` and `run` do it all for ever
 //!
 //! [NIP-66]: https://github.com/nostr-protocol/nips/blob/master/66.md
 
 mod announcement;
+mod ask;
+mod certificate;
 mod check;
 mod config;
+mod conversation;
 mod draft;
 mod error;
 mod findings;
 #[cfg(test)]
 mod fixtures;
+mod geo;
+mod headers;
 mod information;
 mod limits;
 mod metrics;
@@ -28,18 +35,24 @@ mod result;
 mod run;
 mod schedule;
 mod service;
+mod work;
 
 pub use self::announcement::announcements;
-pub use self::check::check_relay;
+pub use self::certificate::Certificate;
+pub use self::check::{Checker, check_relay};
 pub use self::config::MonitorConfig;
 pub use self::draft::Draft;
 pub use self::error::MonitorError;
 pub use self::findings::findings;
+pub use self::geo::{AutonomousSystem, GeoDatabases, GeoError, Location, Place};
+pub use self::headers::{Cors, ServerHeaders};
 pub use self::information::{InformationError, Limitation, RelayInformation};
 pub use self::report::relay_report;
 pub use self::requirements::Requirements;
 pub use self::result::{
-    CheckResult, InformationFinding, OpenFinding, OpenTimings, Probe, TlsFinding,
+    CheckResult, DnsFinding, InformationFinding, OpenFinding, OpenTimings, Probe, SignedIn,
+    TlsFinding,
 };
 pub use self::schedule::{Schedule, next_check};
 pub use self::service::{MonitorProgress, MonitorService};
+pub use self::work::{Work, WorkOutcome};

@@ -1,14 +1,15 @@
 //! One conversation with one relay over one WebSocket ([NIP-01], [NIP-42]).
 //!
 //! Owns sending and receiving of messages, and on top of that the questions the services ask:
-//! [`Session::fetch_page`], [`Session::publish`], [`Session::authenticate`] and
-//! [`Session::probe_read`]. What is fetched when, and whether events are true, is decided by the
+//! [`Session::fetch_page`], [`Session::publish`], [`Session::authenticate`],
+//! [`Session::probe_read`] and [`Session::probe_capabilities`]. What is fetched when, and whether events are true, is decided by the
 //! callers: signatures are not checked here.
 //!
 //! [NIP-01]: https://github.com/nostr-protocol/nips/blob/master/01.md
 //! [NIP-42]: https://github.com/nostr-protocol/nips/blob/master/42.md
 
 mod auth;
+mod capabilities;
 mod error;
 mod frame;
 mod page;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 pub use self::auth::AuthFailure;
+pub use self::capabilities::{Capability, CapabilityAnswers, CapabilityQuestions};
 pub use self::error::SessionError;
 pub use self::frame::Frame;
 pub use self::page::{Page, PageEnd, PageLimit, PageLimits, Refused};

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bigbrotr_core::config::duration;
 use bigbrotr_core::service::ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -126,8 +128,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What `check --help` ends with.
+const CHECK_HELP: &str = "\
+Exit code: 0 when the relay is online and a stranger can read it; 1 when it is offline, or online \
+and not readable by strangers; 2 when nothing was learned: wrong usage, or a failure on our side. \
+A refused write is policy, and no failure.
+
+--json prints {url, network, checked_at, verdict, online, rtt_open_ms, rtt_read_ms, rtt_write_ms, \
+timings_ms, dns_ttl_seconds, nip11, nip66}: verdict is online, limited, offline or unknown; what \
+was not measured is null; nip11 is the relay's document, nip66 the findings as the monitor stores \
+them (docs/monitor.md).
+
+--event prints what the monitor would publish, without a signature. Its author is the key that \
+signed the write probe, which is made for this check and forgotten.";
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
+#[command(after_help = CHECK_HELP)]
 pub(crate) struct CheckArgs {
     /// The relay's URL
     pub(crate) url: String,
@@ -137,6 +154,15 @@ pub(crate) struct CheckArgs {
     /// Print the unsigned kind 30166 event
     #[arg(long, conflicts_with = "json")]
     pub(crate) event: bool,
+    /// The longest time for each step, such as 3s; as configured, if not given
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// A database of places in MaxMind's format, such as GeoLite2-City.mmdb
+    #[arg(long, value_name = "FILE")]
+    pub(crate) geo_city: Option<PathBuf>,
+    /// A database of networks in MaxMind's format, such as GeoLite2-ASN.mmdb
+    #[arg(long, value_name = "FILE")]
+    pub(crate) geo_asn: Option<PathBuf>,
 }
 
 /// Arguments of `query`.

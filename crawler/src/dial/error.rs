@@ -163,6 +163,30 @@ impl DialError {
             )
     }
 
+    /// Says whether the same dial may succeed a moment later: something broke, and nobody has
+    /// given an answer. A time-out had its time.
+    pub fn is_transient(&self) -> bool {
+        let broke = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof
+            )
+        };
+        match self {
+            Self::Resolve { source, .. } => source.is_transient(),
+            Self::Connect { source, .. } | Self::Tls { source, .. } => broke(source),
+            // Overlays lose a circuit now and then.
+            Self::Proxy { source, .. } => matches!(
+                source,
+                tokio_socks::Error::GeneralSocksServerFailure | tokio_socks::Error::TtlExpired
+            ),
+            _ => false,
+        }
+    }
+
     /// Says whether the failure is on our side and so tells nothing about the relay.
     pub fn is_ours(&self) -> bool {
         match self {

@@ -120,6 +120,16 @@ impl HttpError {
         matches!(self, Self::Dial(error) if error.is_ours())
     }
 
+    /// Says whether the same request may succeed a moment later: something broke, and nobody has
+    /// given an answer. A time-out had its time.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Dial(error) => error.is_transient(),
+            Self::Exchange(error) => !error.is_parse() && !error.is_user(),
+            _ => false,
+        }
+    }
+
     /// Names the reason from a closed set.
     pub fn reason(&self) -> &'static str {
         match self {

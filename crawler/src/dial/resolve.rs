@@ -12,6 +12,7 @@ use hickory_resolver::config::{CLOUDFLARE, LookupIpStrategy, QUAD9, ResolverConf
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 
+use super::records::{self, DnsRecords};
 use crate::limits::{DNS_ACTIVE_QUERIES, DNS_CACHE_ENTRIES, DNS_NEGATIVE_TTL, DNS_QUERY_TIMEOUT};
 
 /// Why a name has no addresses for us.
@@ -53,6 +54,11 @@ impl ResolveError {
             Self::Failed { .. } => "dns_failed",
         }
     }
+
+    /// Says whether the same question may be answered a moment later: nobody has answered it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Failed { .. })
+    }
 }
 
 /// Finds the addresses of host names.
@@ -63,6 +69,14 @@ pub trait Resolve: Send + Sync + 'static {
     /// # Errors
     /// [`ResolveError`]; an empty list is [`ResolveError::NoAddress`].
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>>;
+
+    /// Returns the records of a name: the addresses only, where the resolver knows no more.
+    ///
+    /// # Errors
+    /// [`ResolveError`], as for [`Resolve::resolve`].
+    fn records<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<DnsRecords, ResolveError>> {
+        Box::pin(async move { Ok(self.resolve(host).await?.into_iter().collect()) })
+    }
 }
 
 /// Asks the name servers of the system's configuration.
@@ -113,9 +127,13 @@ impl Resolve for SystemResolver {
             Ok(lookup.iter().collect())
         })
     }
+
+    fn records<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<DnsRecords, ResolveError>> {
+        Box::pin(records::ask(&self.0, host))
+    }
 }
 
-fn classify(error: NetError) -> ResolveError {
+pub(super) fn classify(error: NetError) -> ResolveError {
     match error {
         error if error.is_nx_domain() => ResolveError::NotFound,
         error if error.is_no_records_found() => ResolveError::NoAddress,

@@ -23,8 +23,9 @@ pub(super) const PROFILE_KIND: u16 = 0;
 /// The kind of a relay list ([NIP-65](https://github.com/nostr-protocol/nips/blob/master/65.md)).
 pub(super) const RELAY_LIST_KIND: u16 = 10_002;
 
-/// Makes everything that a monitor with this configuration says about itself. `relay` is where
-/// its reports can be read, if that is public.
+/// Makes everything that a monitor with this configuration says about itself: the configuration
+/// in effect, as [`super::Checker::config`] returns it. `relay` is where its reports can be read,
+/// if that is public.
 pub fn announcements(
     config: &MonitorConfig,
     networks: &NetworksConfig,
@@ -55,21 +56,14 @@ pub fn announcements(
 fn announcement(config: &MonitorConfig, networks: &NetworksConfig) -> Draft {
     let frequency = config.publish_interval.as_secs();
     let mut tags = vec![tag(["frequency", &frequency.to_string()])];
-    let checks: Vec<(&str, Duration)> = [
-        ("open", Some(open_timeout(config, networks))),
-        ("read", config.read.then_some(config.read_timeout)),
-        ("write", config.write.then_some(config.write_timeout)),
-        ("nip11", config.nip11.then_some(config.nip11_timeout)),
-    ]
-    .into_iter()
-    .filter_map(|(name, timeout)| Some((name, timeout?)))
-    .collect();
+    let checks = checks(config, networks);
     for (name, timeout) in &checks {
-        // As the NIP's example and everybody's practice have it, not as its prose has it.
-        tags.push(tag(["timeout", name, &timeout.as_millis().to_string()]));
+        if let Some(timeout) = timeout {
+            // As the NIP's example and everybody's practice have it, not as its prose has it.
+            tags.push(tag(["timeout", name, &timeout.as_millis().to_string()]));
+        }
     }
     tags.extend(checks.iter().map(|(name, _)| tag(["c", name])));
-    tags.push(tag(["c", "ssl"]));
     if !config.geohash.is_empty() {
         tags.push(tag(["g", &config.geohash]));
     }
@@ -78,6 +72,39 @@ fn announcement(config: &MonitorConfig, networks: &NetworksConfig) -> Draft {
         tags,
         content: String::new(),
     }
+}
+
+/// Lists the checks that are switched on, by the names that others use where there are such, with
+/// the time that each has of its own.
+fn checks(
+    config: &MonitorConfig,
+    networks: &NetworksConfig,
+) -> Vec<(&'static str, Option<Duration>)> {
+    let tries = config.capabilities_timeout;
+    [
+        ("open", true, Some(open_timeout(config, networks))),
+        ("read", config.read, Some(config.read_timeout)),
+        ("write", config.write, Some(config.write_timeout)),
+        (
+            "auth",
+            config.auth && (config.read || config.write),
+            Some(config.auth_timeout),
+        ),
+        ("pow", config.pow && config.write, Some(config.pow_timeout)),
+        ("nip11", config.nip11, Some(config.nip11_timeout)),
+        ("http", config.nip11 && config.http, None),
+        ("dns", config.dns, Some(config.dns_timeout)),
+        ("ssl", true, None),
+        ("geo", config.geo, None),
+        ("net", config.net, None),
+        ("count", config.count, Some(tries)),
+        ("search", config.search, Some(tries)),
+        ("negentropy", config.negentropy, Some(tries)),
+    ]
+    .into_iter()
+    .filter(|(_, is_on, _)| *is_on)
+    .map(|(name, _, timeout)| (name, timeout))
+    .collect()
 }
 
 /// The longest time to a WebSocket on the network that most relays are on.
@@ -135,6 +162,11 @@ mod tests {
         let config = MonitorConfig {
             write: false,
             nip11: false,
+            auth: false,
+            dns: false,
+            geo: false,
+            net: false,
+            search: false,
             ..MonitorConfig::default()
         };
         let drafts = announcements(&config, &NetworksConfig::default(), None);

@@ -1,5 +1,6 @@
 //! The section `monitor`: how often relays are checked, what is asked, and who we say we are.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bigbrotr_core::backoff::Backoff;
@@ -35,21 +36,74 @@ pub struct MonitorConfig {
     /// The longest wait for the WebSocket, on top of the network's `connect_timeout`.
     #[serde(with = "duration")]
     pub open_timeout: Duration,
+    /// How often it is tried again after a connection that broke. A refusal, a bad certificate
+    /// and a time-out are answers.
+    pub open_retries: u32,
     /// Whether relays are asked for an event.
     pub read: bool,
     /// The longest wait for the answer to that.
     #[serde(with = "duration")]
     pub read_timeout: Duration,
+    /// How often it is tried again after silence.
+    pub read_retries: u32,
     /// Whether relays are sent an ephemeral event signed by our key.
     pub write: bool,
     /// The longest wait for the answer to that.
     #[serde(with = "duration")]
     pub write_timeout: Duration,
+    /// How often it is tried again after silence.
+    pub write_retries: u32,
+    /// Whether we sign in (NIP-42) where a relay refuses strangers, to find out what it then
+    /// allows. What is published stays what a stranger gets.
+    pub auth: bool,
+    /// The longest time for signing in.
+    #[serde(with = "duration")]
+    pub auth_timeout: Duration,
+    /// Whether the event is given the proof of work (NIP-13) that a relay asks for.
+    pub pow: bool,
+    /// The most proof of work, leading zero bits: each doubles the time.
+    pub pow_max_bits: u32,
+    /// The longest time for finding it.
+    #[serde(with = "duration")]
+    pub pow_timeout: Duration,
     /// Whether the information document (NIP-11) is fetched.
     pub nip11: bool,
     /// The longest time for that, redirects included.
     #[serde(with = "duration")]
     pub nip11_timeout: Duration,
+    /// How often it is tried again after a connection that broke.
+    pub nip11_retries: u32,
+    /// Whether the HTTP headers that come with it are told: server, CORS and the like.
+    pub http: bool,
+    /// Whether the certificate is read. Whether it is valid is told in any case.
+    pub ssl: bool,
+    /// Whether DNS is asked about the relay's name: addresses, aliases, name servers. Clearnet
+    /// only, and not where a proxy resolves the names.
+    pub dns: bool,
+    /// The longest time for that.
+    #[serde(with = "duration")]
+    pub dns_timeout: Duration,
+    /// How often it is tried again when no name server answers.
+    pub dns_retries: u32,
+    /// Whether the relay's address is looked up in `geo_city_database`.
+    pub geo: bool,
+    /// A database of places in MaxMind's format, such as `GeoLite2-City.mmdb`; it is kept in
+    /// memory. Empty: places are not told.
+    pub geo_city_database: PathBuf,
+    /// Whether the relay's address is looked up in `geo_asn_database`.
+    pub net: bool,
+    /// A database of networks in MaxMind's format, such as `GeoLite2-ASN.mmdb`. Empty: networks are
+    /// not told.
+    pub geo_asn_database: PathBuf,
+    /// Whether COUNT (NIP-45) is tried.
+    pub count: bool,
+    /// Whether search (NIP-50) is tried.
+    pub search: bool,
+    /// Whether reconciliation (NIP-77) is tried.
+    pub negentropy: bool,
+    /// The longest wait for the answers to these three, which are asked at once.
+    #[serde(with = "duration")]
+    pub capabilities_timeout: Duration,
     /// Where this monitor is, as a geohash, for its announcement. Empty: not told.
     pub geohash: String,
     /// The name in this monitor's profile (kind 0). Empty: no profile is published.
@@ -70,12 +124,34 @@ impl Default for MonitorConfig {
             publish_interval: Duration::from_hours(1),
             concurrency: 200,
             open_timeout: Duration::from_secs(10),
+            open_retries: 1,
             read: true,
             read_timeout: Duration::from_secs(10),
+            read_retries: 0,
             write: true,
             write_timeout: Duration::from_secs(10),
+            write_retries: 0,
+            auth: true,
+            auth_timeout: Duration::from_secs(10),
+            pow: true,
+            pow_max_bits: 20,
+            pow_timeout: Duration::from_secs(5),
             nip11: true,
             nip11_timeout: Duration::from_secs(15),
+            nip11_retries: 1,
+            http: true,
+            ssl: true,
+            dns: true,
+            dns_timeout: Duration::from_secs(5),
+            dns_retries: 1,
+            geo: true,
+            geo_city_database: PathBuf::new(),
+            net: true,
+            geo_asn_database: PathBuf::new(),
+            count: true,
+            search: true,
+            negentropy: true,
+            capabilities_timeout: Duration::from_secs(5),
             geohash: String::new(),
             name: String::new(),
             about: String::new(),
@@ -99,6 +175,11 @@ impl MonitorConfig {
     pub(super) fn connections_per_check(&self) -> u32 {
         if self.nip11 { 2 } else { 1 }
     }
+
+    /// Says whether anything is tried that a relay need not be able to do.
+    pub(super) fn tries_capabilities(&self) -> bool {
+        self.count || self.search || self.negentropy
+    }
 }
 
 impl Section for MonitorConfig {
@@ -120,10 +201,24 @@ impl Section for MonitorConfig {
             ("open_timeout", self.open_timeout),
             ("read_timeout", self.read_timeout),
             ("write_timeout", self.write_timeout),
+            ("auth_timeout", self.auth_timeout),
+            ("pow_timeout", self.pow_timeout),
             ("nip11_timeout", self.nip11_timeout),
+            ("dns_timeout", self.dns_timeout),
+            ("capabilities_timeout", self.capabilities_timeout),
         ] {
             checks.duration(key, value, Duration::from_millis(1)..=seconds(600));
         }
+        for (key, retries) in [
+            ("open_retries", self.open_retries),
+            ("read_retries", self.read_retries),
+            ("write_retries", self.write_retries),
+            ("nip11_retries", self.nip11_retries),
+            ("dns_retries", self.dns_retries),
+        ] {
+            checks.range(key, retries, 0..=5);
+        }
+        checks.range("pow_max_bits", self.pow_max_bits, 0..=32);
         checks.range("jitter", self.jitter, 0.0..=1.0);
         checks.range("concurrency", self.concurrency, 1..=10_000);
         checks.require(
@@ -167,6 +262,8 @@ mod tests {
         let config = MonitorConfig {
             publish_interval: Duration::from_mins(1),
             concurrency: 0,
+            nip11_retries: 6,
+            pow_max_bits: 64,
             jitter: 1.5,
             geohash: "spain".into(),
             about: "no name".into(),
@@ -177,6 +274,8 @@ mod tests {
         assert_eq!(
             keys,
             [
+                "nip11_retries",
+                "pow_max_bits",
                 "jitter",
                 "concurrency",
                 "publish_interval",

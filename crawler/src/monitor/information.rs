@@ -5,12 +5,12 @@
 //!
 //! [NIP-11]: https://github.com/nostr-protocol/nips/blob/master/11.md
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bigbrotr_core::event::Pubkey;
 use serde_json::{Map, Value};
 
-use super::limits::{MAX_NIPS, MAX_TEXT_CHARS, MAX_TOPICS};
+use super::limits::{MAX_KINDS, MAX_LANGUAGES, MAX_NIPS, MAX_TEXT_CHARS, MAX_TOPICS};
 
 /// What a relay says about itself, as far as it can be understood.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,6 +31,10 @@ pub struct RelayInformation {
     pub supported_nips: Option<BTreeSet<u16>>,
     /// What it is about, shortened.
     pub topics: Vec<String>,
+    /// Which languages are spoken there: ISO 639-1, two letters.
+    pub languages: Vec<String>,
+    /// The kinds that it says it keeps, and (`false`) those that it says it does not.
+    pub kinds: BTreeMap<u16, bool>,
     /// What it asks of clients.
     pub limitation: Limitation,
 }
@@ -99,6 +103,8 @@ impl RelayInformation {
             version: short_text(fields, "version"),
             supported_nips: fields.get("supported_nips").and_then(nips),
             topics: topics(fields),
+            languages: languages(fields),
+            kinds: kinds(fields),
             limitation: Limitation::read(fields),
             text,
             value,
@@ -199,6 +205,51 @@ fn topics(fields: &Map<String, Value>) -> Vec<String> {
     topics
 }
 
+/// Reads `language_tags`, which left the NIP and is still seen: `en`, `en-419`, and `*` for all,
+/// which says nothing.
+fn languages(fields: &Map<String, Value>) -> Vec<String> {
+    let list = fields.get("language_tags").and_then(Value::as_array);
+    let mut languages: Vec<String> = Vec::new();
+    for tag in list.into_iter().flatten().filter_map(Value::as_str) {
+        let language = tag.trim().split(['-', '_']).next().unwrap_or_default();
+        let language = language.to_ascii_lowercase();
+        let is_code = language.len() == 2 && language.bytes().all(|b| b.is_ascii_lowercase());
+        if is_code && !languages.contains(&language) && languages.len() < MAX_LANGUAGES {
+            languages.push(language);
+        }
+    }
+    languages
+}
+
+/// Reads `retention`, which left the NIP and is still seen: kinds, or ranges of them, with a time
+/// or a count; a time of 0 means that they are not kept. The first mention of a kind counts.
+fn kinds(fields: &Map<String, Value>) -> BTreeMap<u16, bool> {
+    let mut kinds = BTreeMap::new();
+    let rules = fields.get("retention").and_then(Value::as_array);
+    for rule in rules.into_iter().flatten() {
+        let kept = rule.get("time").and_then(whole_number) != Some(0);
+        let list = rule.get("kinds").and_then(Value::as_array);
+        for item in list.into_iter().flatten() {
+            let kind = |value: &Value| whole_number(value).and_then(|n| u16::try_from(n).ok());
+            let range = match item {
+                Value::Array(ends) => match ends.as_slice() {
+                    [first, last] => kind(first).zip(kind(last)),
+                    _ => None,
+                },
+                single => kind(single).map(|kind| (kind, kind)),
+            };
+            let Some((first, last)) = range else { continue };
+            for kind in first..=last {
+                if kinds.len() == MAX_KINDS {
+                    return kinds;
+                }
+                kinds.entry(kind).or_insert(kept);
+            }
+        }
+    }
+    kinds
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -267,6 +318,29 @@ mod tests {
             }
         );
         assert_eq!(information.topics, ["bitcoin"]);
+    }
+
+    #[test]
+    fn languages_and_kinds_are_read_from_older_documents() {
+        let information = read(&json!({
+            "language_tags": ["EN-419", "en", "*", "deu", 7, "pt_BR"],
+            "retention": [
+                {"kinds": [0, 1, [5, 7]], "time": 3600}, {"kinds": [4, 1], "time": 0},
+                {"time": 100}, {"kinds": ["x", [9], [9, 8]]}, 3,
+            ],
+        }));
+        assert_eq!(information.languages, ["en", "pt"]);
+        let kept = [
+            (0, true),
+            (1, true),
+            (4, false),
+            (5, true),
+            (6, true),
+            (7, true),
+        ];
+        assert_eq!(information.kinds, BTreeMap::from(kept));
+        let endless = read(&json!({"retention": [{"kinds": [[0, 65_535]], "time": 0}]}));
+        assert_eq!(endless.kinds.len(), MAX_KINDS);
     }
 
     #[test]

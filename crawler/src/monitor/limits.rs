@@ -17,6 +17,41 @@ pub(super) const MAX_NIPS: usize = 256;
 /// The most topics taken from a NIP-11 document.
 pub(super) const MAX_TOPICS: usize = 16;
 
+/// The most languages taken from a NIP-11 document.
+pub(super) const MAX_LANGUAGES: usize = 16;
+
+/// The most kinds taken from a NIP-11 document: each becomes a tag of the report.
+pub(super) const MAX_KINDS: usize = 64;
+
+/// The largest certificate that is read, bytes: real ones are below 8 KiB.
+pub(super) const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
+
+/// The host names kept of a certificate: the largest real ones have a hundred, of no interest.
+pub(super) const MAX_CERTIFICATE_NAMES: usize = 32;
+
+/// The characters kept of a host name: what DNS allows.
+pub(super) const MAX_NAME_CHARS: usize = 253;
+
+/// The longest serial number of a certificate, bytes: RFC 5280 allows 20.
+pub(super) const MAX_SERIAL_BYTES: usize = 32;
+
+/// The characters kept of an HTTP header.
+pub(super) const MAX_HEADER_CHARS: usize = 128;
+
+/// The largest geo database, bytes: they are kept in memory, and the largest real ones have a
+/// few hundred megabytes.
+pub(super) const MAX_DATABASE_BYTES: u64 = 1 << 30;
+
+/// How often the file of a geo database is looked at for a change.
+pub(super) const GEO_RELOAD_INTERVAL: Duration = Duration::from_mins(5);
+
+/// The characters of a relay's geohash: about 5 km, which is more exact than the databases are.
+pub(super) const GEOHASH_CHARS: usize = 5;
+
+/// The pause before a connection or a request is tried again: relays ban who comes back within
+/// a second.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
 /// The most bytes that a relay may send during a check: one event of the largest size, with room
 /// for what was not asked for.
 pub(super) const MAX_SESSION_BYTES: u64 = 8 << 20;

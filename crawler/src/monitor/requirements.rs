@@ -47,12 +47,12 @@ impl Requirements {
             } else {
                 said.payment_required
             },
-            writes: if conditions.into_iter().any(write_met) {
+            writes: if conditions.into_iter().any(write_met) || result.work.is_some() {
                 Some(true)
             } else {
                 said.restricted_writes
             },
-            pow: if write_met("pow") {
+            pow: if write_met("pow") || result.work.is_some() {
                 Some(true)
             } else {
                 said.min_pow_difficulty.map(|bits| bits > 0)
@@ -80,6 +80,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::fixtures::online;
+    use super::super::work::{Work, WorkOutcome};
     use super::*;
 
     fn refused(reason: &'static str) -> Probe {
@@ -112,6 +113,21 @@ mod tests {
             ..online(Some(json!({})))
         };
         assert_eq!(Requirements::of(&empty), Requirements::default());
+    }
+
+    #[test]
+    fn work_that_was_asked_for_and_done_is_required_all_the_same() {
+        let result = CheckResult {
+            read: None,
+            write: Some(taken()),
+            work: Some(Work {
+                bits: Some(8),
+                outcome: WorkOutcome::Accepted,
+            }),
+            ..online(Some(json!({"limitation": {"min_pow_difficulty": 0}})))
+        };
+        let found = Requirements::of(&result);
+        assert_eq!((found.pow, found.writes), (Some(true), Some(true)));
     }
 
     #[test]

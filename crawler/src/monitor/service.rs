@@ -12,6 +12,7 @@ use bigbrotr_schema::store::Store;
 use nostr::Keys;
 use tokio::sync::watch;
 
+use super::check::Checker;
 use super::config::MonitorConfig;
 use super::error::{MonitorError, StepError};
 use super::limits::STORE_TIMEOUT;
@@ -25,6 +26,7 @@ use crate::dial::Dialer;
 /// a time.
 pub struct MonitorService {
     pub(super) config: MonitorConfig,
+    pub(super) checker: Checker,
     pub(super) dialer: Dialer,
     pub(super) store: Store,
     pub(super) keys: Keys,
@@ -81,8 +83,10 @@ impl MonitorService {
             Some(url) => public_relay(url, dialer.config().url_policy())?,
             None => None,
         };
+        let checker = Checker::new(dialer.clone(), config, keys.clone());
         Ok(Arc::new(Self {
-            config,
+            config: checker.config().clone(),
+            checker,
             dialer,
             store,
             keys,

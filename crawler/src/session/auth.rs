@@ -6,7 +6,7 @@
 
 use bigbrotr_core::event::Event;
 use bigbrotr_core::message::{ClientMessage, RelayMessage};
-use nostr::{EventBuilder, Kind, Tag, TagKind};
+use nostr::{EventBuilder, Keys, Kind, Tag, TagKind};
 use tokio::time::Instant;
 
 use super::Session;
@@ -66,11 +66,21 @@ impl Session {
     /// [`AuthFailure`]; the session goes on, except after [`AuthFailure::Session`].
     pub async fn authenticate(&mut self, deadline: Instant) -> Result<(), AuthFailure> {
         let keys = self.config.keys.clone().ok_or(AuthFailure::NoKeys)?;
+        self.authenticate_as(&keys, deadline).await
+    }
+
+    /// As [`Session::authenticate`], with keys that the session does not use by itself: what is
+    /// asked before this is asked as a stranger.
+    pub async fn authenticate_as(
+        &mut self,
+        keys: &Keys,
+        deadline: Instant,
+    ) -> Result<(), AuthFailure> {
         let challenge = self.await_challenge(deadline).await?;
         let event = EventBuilder::new(Kind::Authentication, "")
             .tag(Tag::custom(TagKind::Relay, [self.url.as_str()]))
             .tag(Tag::custom(TagKind::Challenge, [challenge]))
-            .sign_with_keys(&keys)
+            .sign_with_keys(keys)
             .map_err(AuthFailure::Signing)?;
         let event = Event::from(&event);
         let our_id = event.id;

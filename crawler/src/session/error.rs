@@ -86,6 +86,17 @@ impl SessionError {
         }
     }
 
+    /// Says whether another connection may succeed a moment later: something broke, and nobody has
+    /// given an answer. A time-out had its time.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Dial(error) => error.is_transient(),
+            Self::Upgrade(error) => matches!(error, UpgradeError::Io(_)),
+            Self::Disconnected { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Says whether the failure is on our side and so tells nothing about the relay.
     pub fn is_ours(&self) -> bool {
         matches!(self, Self::Dial(error) if error.is_ours())

@@ -49,12 +49,19 @@ async fn what_is_switched_off_is_not_asked() {
         read: false,
         write: false,
         nip11: false,
+        dns: false,
+        count: false,
+        search: false,
+        negentropy: false,
         ..config()
     };
     let result = check(&relay, &config).await;
     assert!(result.is_online());
     assert_eq!((result.read, result.write), (None, None));
-    assert_eq!(result.information, None);
+    assert_eq!(
+        (&result.information, &result.headers, &result.dns),
+        (&None, &None, &None)
+    );
     let stats = relay.stats();
     assert_eq!(
         (

@@ -5,10 +5,15 @@
     reason = "a test that cannot be set up has to fail"
 )]
 
+mod access;
+mod capabilities;
 mod check;
 mod information;
+mod mmdb;
 mod outage;
 mod reports;
 mod schedule;
+mod scripted;
 mod sharing;
 mod support;
+mod surroundings;

@@ -59,6 +59,9 @@ pub(crate) fn config() -> MonitorConfig {
         read_timeout: patience,
         write_timeout: patience,
         nip11_timeout: patience,
+        auth_timeout: patience,
+        dns_timeout: patience,
+        capabilities_timeout: patience,
         ..MonitorConfig::default()
     }
 }
@@ -71,6 +74,12 @@ pub(crate) fn impatient() -> MonitorConfig {
         read_timeout: patience,
         write_timeout: patience,
         nip11_timeout: patience,
+        nip11_retries: 0,
+        open_retries: 0,
+        auth_timeout: patience,
+        pow_timeout: patience,
+        dns_timeout: patience,
+        capabilities_timeout: patience,
         ..MonitorConfig::default()
     }
 }
@@ -93,8 +102,13 @@ pub(crate) fn url_of(relay: &SimRelay) -> RelayUrl {
 
 /// Checks a relay without any database.
 pub(crate) async fn check(relay: &SimRelay, config: &MonitorConfig) -> CheckResult {
+    check_url(&url_of(relay), config).await
+}
+
+/// Checks whatever is at a URL.
+pub(crate) async fn check_url(url: &RelayUrl, config: &MonitorConfig) -> CheckResult {
     let (dialer, keys) = (dialer(networks()), Keys::generate());
-    check_relay(&dialer, &url_of(relay), config, &keys, 1_700_000_000).await
+    check_relay(&dialer, url, config, &keys, 1_700_000_000).await
 }
 
 /// A monitor that runs. Dropping it lets it go without waiting.

@@ -7,7 +7,7 @@ use bigbrotr_schema::store::DueRelay;
 
 use super::super::config::MonitorConfig;
 use super::super::error::StepError;
-use super::super::limits::LEASE_MARGIN;
+use super::super::limits::{LEASE_MARGIN, RETRY_PAUSE};
 use super::super::service::MonitorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
@@ -67,12 +67,32 @@ impl Lane {
 
 /// The longest that a check can take.
 fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
+    let tries = |retries: u32, each: Duration| {
+        let pauses = RETRY_PAUSE * retries;
+        each * (retries + 1) + pauses
+    };
     // Slots of the network and of the host, and the pace.
     let dial = SLOT_WAIT * 3 + reach.connect_timeout;
+    let open = tries(config.open_retries, dial + config.open_timeout);
     // Each probe may find its time used up just as it begins to send.
-    let probes = (config.read_timeout + config.write_timeout) * 2;
-    let conversation = dial + config.open_timeout + probes + CLOSE_TIMEOUT;
-    conversation.max(config.nip11_timeout)
+    let read = config.read_timeout * 2 * (config.read_retries + 1);
+    let publish = config.write_timeout * 2 * (config.write_retries + 1);
+    let write = if config.pow {
+        publish * 2 + config.pow_timeout
+    } else {
+        publish
+    };
+    let mut conversation = open + read + write + CLOSE_TIMEOUT;
+    if config.auth {
+        let send = config.read_timeout.min(config.write_timeout);
+        conversation += config.auth_timeout + send + read + write;
+    }
+    if config.tries_capabilities() {
+        conversation += config.capabilities_timeout;
+    }
+    let information = tries(config.nip11_retries, config.nip11_timeout);
+    let dns = tries(config.dns_retries, config.dns_timeout);
+    conversation.max(information).max(dns)
 }
 
 #[cfg(test)]

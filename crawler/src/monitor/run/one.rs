@@ -7,7 +7,6 @@ use bigbrotr_core::event::Event;
 use bigbrotr_core::service::ServiceContext;
 use bigbrotr_schema::store::{DueRelay, Snapshot};
 
-use super::super::check::check_relay;
 use super::super::error::StepError;
 use super::super::metrics::Outcome;
 use super::super::report::{REPORT_KIND, relay_report};
@@ -46,13 +45,7 @@ pub(super) async fn check_and_store(
     due: DueRelay,
 ) -> Done {
     let (url, started) = (&due.relay.url, service.clock.monotonic());
-    let check = check_relay(
-        &service.dialer,
-        url,
-        &service.config,
-        &service.keys,
-        service.clock.now(),
-    );
+    let check = service.checker.check(url, service.clock.now());
     let result = Box::pin(check).await;
     let took = service.clock.monotonic() - started;
     service.metrics.observe_check(took.as_secs_f64());
