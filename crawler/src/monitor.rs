@@ -8,6 +8,7 @@
 //! - `check` asks a relay; `result` is what it found, `information` what NIP-11 says
 //! - `findings` is the stored document; `report` and `announcement` are what is published
 //! - `schedule` says when the relay is due again; `service` and `run` do it all for ever
+//! - `forward` takes what is published to other relays
 //!
 //! [NIP-66]: https://github.com/nostr-protocol/nips/blob/master/66.md
 
@@ -19,6 +20,7 @@ mod error;
 mod findings;
 #[cfg(test)]
 mod fixtures;
+mod forward;
 mod information;
 mod limits;
 mod metrics;
@@ -41,5 +43,5 @@ pub use self::requirements::Requirements;
 pub use self::result::{
     CheckResult, InformationFinding, OpenFinding, OpenTimings, Probe, TlsFinding,
 };
-pub use self::schedule::{Schedule, next_check};
+pub use self::schedule::{Checked, Schedule, next_check};
 pub use self::service::{MonitorProgress, MonitorService};

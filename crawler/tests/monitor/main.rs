@@ -6,6 +6,7 @@
 )]
 
 mod check;
+mod forward;
 mod information;
 mod outage;
 mod reports;
