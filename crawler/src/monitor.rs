@@ -10,6 +10,7 @@
 //!   with it, `geo` where the relay is; `work` finds proof of work
 //! - `findings` is the stored document; `report` and `announcement` are what is published
 //! - `schedule` says when the relay is due again; `service` and `run` do it all for ever
+//! - `forward` takes what is published to other relays
 //!
 //! [NIP-66]: https://github.com/nostr-protocol/nips/blob/master/66.md
 
@@ -24,6 +25,7 @@ mod error;
 mod findings;
 #[cfg(test)]
 mod fixtures;
+mod forward;
 mod geo;
 mod headers;
 mod information;
@@ -53,6 +55,6 @@ pub use self::result::{
     CheckResult, DnsFinding, InformationFinding, OpenFinding, OpenTimings, Probe, SignedIn,
     TlsFinding,
 };
-pub use self::schedule::{Schedule, next_check};
+pub use self::schedule::{Checked, Schedule, next_check};
 pub use self::service::{MonitorProgress, MonitorService};
 pub use self::work::{Work, WorkOutcome};

@@ -4,6 +4,10 @@
 -- order nip: nip integer asc
 -- order relays: relays bigint desc, nip integer asc
 -- limit: 100..1000
-select nip, count(distinct url) as relays,
-    count(distinct url) filter (where status = 'online') as online
-from relays_overview, unnest(nips) as nip group by nip
+select nip, sum(relays)::bigint as relays, sum(online)::bigint as online
+from (
+    -- Lists first: most relays share theirs with many others.
+    select nip_set, count(*) as relays, count(*) filter (where status = 'online') as online
+    from relays_overview where nip_set is not null group by nip_set
+) listed join nip_sets using (nip_set), unnest(nips) as nip
+group by nip

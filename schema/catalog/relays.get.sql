@@ -4,7 +4,7 @@
 -- missing: this relay is not known
 -- param url: relay; the relay
 -- param window: window = all; the stretch of created_at that counts, up to as_of
-select o.url, o.network, o.status, o.discovered_at, o.checked_at,
+select o.url, o.network, o.country, o.status, o.discovered_at, o.checked_at,
     o.rtt_open_ms, o.rtt_read_ms, o.rtt_write_ms,
     json_build_object('rtt_open_ms', s.rtt_open_ms, 'rtt_read_ms', s.rtt_read_ms,
         'rtt_write_ms', s.rtt_write_ms, 'checks', s.checks) as average_of_last_10,

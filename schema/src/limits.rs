@@ -101,6 +101,12 @@ pub const RETENTION_BATCH: usize = 2_000;
 /// Old events that are looked at for one removal.
 pub const RETENTION_SCAN: usize = 20_000;
 
+/// Relays whose checks are looked at for one removal.
+pub const RETENTION_RELAYS: i64 = 500;
+
+/// Checks of each relay that stay however old they are: averages are over the last ten.
+pub const CHECKS_KEPT: i64 = 10;
+
 /// Pause between two removals.
 pub const RETENTION_PAUSE: Duration = Duration::from_millis(100);
 

@@ -9,7 +9,7 @@ use prometheus::IntCounter;
 use crate::config::Retention;
 use crate::error::StoreError;
 use crate::limits::{RETENTION_BATCH, RETENTION_PAUSE};
-use crate::store::{RetentionCursor, Store};
+use crate::store::{RelayId, RetentionCursor, Store};
 
 /// Applies the retention rules of the section `database`.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct RetentionService {
     policy: Retention,
     interval: Duration,
     removed: IntCounter,
+    removed_checks: IntCounter,
 }
 
 impl RetentionService {
@@ -31,14 +32,23 @@ impl RetentionService {
                 "bigbrotr_retention_removed_events_total",
                 "Events removed from the archive because they are not kept any longer.",
             )?,
+            removed_checks: IntCounter::new(
+                "bigbrotr_retention_removed_checks_total",
+                "Checks of relays removed because they are not kept any longer.",
+            )?,
             store,
         };
         registry.register(Box::new(service.removed.clone()))?;
+        registry.register(Box::new(service.removed_checks.clone()))?;
         Ok(Arc::new(service))
     }
 
     /// Removes all that is to be removed now.
     async fn pass(&self, context: &ServiceContext) -> Result<(), StoreError> {
+        // First: what they leave behind are documents without a check.
+        if !self.remove_checks(context).await? {
+            return Ok(());
+        }
         while self.store.delete_orphan_documents(RETENTION_BATCH).await? > 0 {
             if !context.sleep(RETENTION_PAUSE).await {
                 return Ok(());
@@ -65,6 +75,32 @@ impl RetentionService {
             );
         }
         Ok(())
+    }
+
+    /// Removes old checks of relays; `false` when the service has to stop.
+    async fn remove_checks(&self, context: &ServiceContext) -> Result<bool, StoreError> {
+        let retention = &self.store.config.retention;
+        let Some(before) = retention.checks_horizon(self.store.now()) else {
+            return Ok(true);
+        };
+        let mut from = Some(RelayId(i32::MIN));
+        let mut all = 0;
+        while let Some(relay) = from {
+            let (removed, next) = self.store.delete_old_snapshots(before, relay).await?;
+            self.removed_checks.inc_by(removed);
+            all += removed;
+            from = next;
+            if removed > 0 && !context.sleep(RETENTION_PAUSE).await {
+                return Ok(false);
+            }
+        }
+        if all > 0 {
+            tracing::info!(
+                checks.removed = all,
+                "checks that are not kept were removed"
+            );
+        }
+        Ok(true)
     }
 }
 

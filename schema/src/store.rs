@@ -11,6 +11,7 @@ mod ingest;
 mod jobs;
 mod metadata;
 mod migrate;
+mod outbox;
 mod overlays;
 mod refused;
 mod relay_events;
@@ -33,6 +34,7 @@ pub(crate) use self::ingest::Unconfirmed;
 pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Job, JobOutcome};
 pub use self::metadata::{Document, Snapshot};
+pub use self::outbox::{QueuedReport, ReportTarget};
 pub use self::refused::RefusedEvent;
 pub use self::relay_events::{
     PublishOutcome, RelayEventFeed, RelayEventPage, RelayEventStatus, StoredEvent,
@@ -148,4 +150,21 @@ pub(crate) fn bytes32(bytes: &[u8], what: &'static str) -> Result<[u8; 32], Stor
         what,
         reason: format!("{} bytes instead of 32: {error}", bytes.len()),
     })
+}
+
+/// The longest error that is kept: characters.
+const MAX_ERROR_CHARS: usize = 500;
+
+/// Brings a text that may quote a relay into a form that the database takes.
+fn storable(text: &str) -> String {
+    text.chars()
+        .take(MAX_ERROR_CHARS)
+        .map(|c| {
+            if c == '\0' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }

@@ -22,14 +22,17 @@ pub(super) const ANNOUNCEMENT_KIND: u16 = 10_166;
 pub(super) const PROFILE_KIND: u16 = 0;
 /// The kind of a relay list ([NIP-65](https://github.com/nostr-protocol/nips/blob/master/65.md)).
 pub(super) const RELAY_LIST_KIND: u16 = 10_002;
+/// All of these.
+pub(super) const ANNOUNCED_KINDS: [u16; 3] = [ANNOUNCEMENT_KIND, PROFILE_KIND, RELAY_LIST_KIND];
 
 /// Makes everything that a monitor with this configuration says about itself: the configuration
 /// in effect, as [`super::Checker::config`] returns it. `relay` is where its reports can be read,
-/// if that is public.
+/// if that is public; they go to `targets` too.
 pub fn announcements(
     config: &MonitorConfig,
     networks: &NetworksConfig,
     relay: Option<&RelayUrl>,
+    targets: &[RelayUrl],
 ) -> Vec<Draft> {
     let mut drafts = vec![announcement(config, networks)];
     if !config.name.is_empty() {
@@ -43,10 +46,13 @@ pub fn announcements(
             content: profile.to_string(),
         });
     }
-    if let Some(relay) = relay.filter(|_| config.relay_list) {
+    let mut listed: Vec<&RelayUrl> = relay.into_iter().collect();
+    listed.extend(targets.iter().filter(|target| Some(*target) != relay));
+    if config.relay_list && !listed.is_empty() {
+        let tags = listed.iter().map(|url| tag(["r", &url.d_tag()]));
         drafts.push(Draft {
             kind: RELAY_LIST_KIND,
-            tags: vec![tag(["r", &relay.d_tag()])],
+            tags: tags.collect(),
             content: String::new(),
         });
     }
@@ -153,7 +159,7 @@ mod tests {
             ..MonitorConfig::default()
         };
         let relay = RelayUrl::parse("wss://monitor.example.com", &UrlPolicy::default()).unwrap();
-        let drafts = announcements(&config, &NetworksConfig::default(), Some(&relay));
+        let drafts = announcements(&config, &NetworksConfig::default(), Some(&relay), &[]);
         insta::assert_json_snapshot!(shown(&drafts));
     }
 
@@ -169,8 +175,28 @@ mod tests {
             search: false,
             ..MonitorConfig::default()
         };
-        let drafts = announcements(&config, &NetworksConfig::default(), None);
+        let drafts = announcements(&config, &NetworksConfig::default(), None, &[]);
         insta::assert_json_snapshot!(shown(&drafts));
+    }
+
+    #[test]
+    fn the_relay_list_names_every_relay_that_reports_go_to_once() {
+        let config = MonitorConfig::default();
+        let [ours, other] = ["wss://monitor.example.com", "wss://other.example.com"]
+            .map(|url| RelayUrl::parse(url, &UrlPolicy::default()).unwrap());
+        let listed = |relay, targets: &[RelayUrl]| {
+            let drafts = announcements(&config, &NetworksConfig::default(), relay, targets);
+            let list = drafts.into_iter().find(|d| d.kind == RELAY_LIST_KIND);
+            list.map(|list| list.tags)
+        };
+        let both = [ours.clone(), other.clone()];
+        let tags = vec![tag(["r", &ours.d_tag()]), tag(["r", &other.d_tag()])];
+        assert_eq!(listed(Some(&ours), &both), Some(tags));
+        assert_eq!(
+            listed(None, &[other.clone()]),
+            Some(vec![tag(["r", &other.d_tag()])])
+        );
+        assert_eq!(listed(None, &[]), None);
     }
 
     #[test]
@@ -179,7 +205,7 @@ mod tests {
             name: "Example".into(),
             ..MonitorConfig::default()
         };
-        let drafts = announcements(&config, &NetworksConfig::default(), None);
+        let drafts = announcements(&config, &NetworksConfig::default(), None, &[]);
         let [announcement, profile] = drafts.as_slice() else {
             panic!("{drafts:?}");
         };

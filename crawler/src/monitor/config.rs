@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bigbrotr_core::backoff::Backoff;
 use bigbrotr_core::config::{Checks, Invalid, Section, duration};
+use bigbrotr_core::relay_url::{RelayUrl, RelayUrlError, UrlPolicy};
 use serde::{Deserialize, Serialize};
+
+use super::limits::MAX_TARGETS;
 
 /// How relays are measured and reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,18 +20,25 @@ pub struct MonitorConfig {
     /// How often a relay that is online is checked, at the latest.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// The same for relays on the priority list. No longer than `interval`.
+    #[serde(with = "duration")]
+    pub priority_interval: Duration,
     /// When a relay that was found offline is checked again; doubles with every further failure.
     #[serde(with = "duration")]
     pub retry_interval: Duration,
     /// The longest time between two checks of a relay that stays offline.
     #[serde(with = "duration")]
     pub max_retry_interval: Duration,
-    /// The share of these times that is random, from 0 to 1: it only shortens them.
+    /// The share of these times that is random, from 0 to 1: it only shortens them. Of the times
+    /// of relays that are offline, at least half is.
     pub jitter: f64,
     /// How often the report of a relay that is online is published, at the latest. No shorter
     /// than `interval`.
     #[serde(with = "duration")]
     pub publish_interval: Duration,
+    /// Relays that reports and announcements go to beside our own. All monitors of one database
+    /// need the same.
+    pub publish_to: Vec<String>,
     /// The most relays checked at once on each network. A check holds up to two connections, so
     /// half of the network's `max_connections` is a bound too.
     pub concurrency: u32,
@@ -118,10 +127,12 @@ impl Default for MonitorConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_hours(1),
+            priority_interval: Duration::from_mins(10),
             retry_interval: Duration::from_mins(15),
             max_retry_interval: Duration::from_hours(24),
             jitter: 0.1,
             publish_interval: Duration::from_hours(1),
+            publish_to: Vec::new(),
             concurrency: 200,
             open_timeout: Duration::from_secs(10),
             open_retries: 1,
@@ -161,14 +172,22 @@ impl Default for MonitorConfig {
 }
 
 impl MonitorConfig {
-    /// Returns the pauses between the checks of a relay that is offline.
-    pub(super) fn retry(&self) -> Backoff {
-        Backoff {
-            base: self.retry_interval,
-            factor: 2.0,
-            max: self.max_retry_interval,
-            jitter: self.jitter,
+    /// Returns how often a relay that is online is checked, at the latest.
+    pub(super) fn interval_of(&self, priority: bool) -> Duration {
+        if priority {
+            self.priority_interval
+        } else {
+            self.interval
         }
+    }
+
+    /// Returns the relays of `publish_to`, or what is wrong with one.
+    pub(super) fn targets(
+        &self,
+        policy: &UrlPolicy,
+    ) -> Result<Vec<RelayUrl>, (String, RelayUrlError)> {
+        let parse = |url: &String| RelayUrl::parse(url, policy).map_err(|e| (url.clone(), e));
+        self.publish_to.iter().map(parse).collect()
     }
 
     /// Returns the most connections that one check holds.
@@ -191,6 +210,7 @@ impl Section for MonitorConfig {
         let month = Duration::from_hours(31 * 24);
         for (key, value) in [
             ("interval", self.interval),
+            ("priority_interval", self.priority_interval),
             ("retry_interval", self.retry_interval),
             ("max_retry_interval", self.max_retry_interval),
             ("publish_interval", self.publish_interval),
@@ -231,6 +251,12 @@ impl Section for MonitorConfig {
             "publish_interval",
             "publish_interval is shorter than interval: a report needs a check",
         );
+        checks.require(
+            self.priority_interval <= self.interval,
+            "priority_interval",
+            "priority_interval is longer than interval: priority relays are checked more often",
+        );
+        self.validate_targets(&mut checks);
         if !is_geohash(&self.geohash) {
             let message = format!("{:?} is not a geohash", self.geohash);
             let hint = "expected up to 12 of 0-9 and b-z without i, l, o";
@@ -242,6 +268,31 @@ impl Section for MonitorConfig {
             "about is part of the profile, which is published with a name only",
         );
         checks.finish()
+    }
+}
+
+impl MonitorConfig {
+    fn validate_targets(&self, checks: &mut Checks) {
+        // Whether private addresses are allowed is another section's; the dialer sees to it.
+        let anywhere = UrlPolicy {
+            allow_private: true,
+            ..UrlPolicy::default()
+        };
+        match self.targets(&anywhere) {
+            Err((url, error)) => {
+                let message = format!("{url:?} is not a relay url: {error}");
+                let hint = "expected e.g. wss://relay.example.com";
+                checks.push(Invalid::new("publish_to", message).with_hint(hint));
+            }
+            Ok(mut urls) => {
+                let given = urls.len();
+                urls.sort();
+                urls.dedup();
+                checks.require(urls.len() == given, "publish_to", "a relay is listed twice");
+                let most = format!("more than {MAX_TARGETS} relays");
+                checks.require(given <= MAX_TARGETS, "publish_to", most);
+            }
+        }
     }
 }
 
@@ -260,7 +311,9 @@ mod tests {
     fn the_defaults_are_valid_and_mistakes_are_named() {
         assert_eq!(MonitorConfig::default().validate(), Ok(()));
         let config = MonitorConfig {
+            priority_interval: Duration::from_hours(2),
             publish_interval: Duration::from_mins(1),
+            publish_to: vec!["wss://relay.example.com".into(), "example.com".into()],
             concurrency: 0,
             nip11_retries: 6,
             pow_max_bits: 64,
@@ -279,6 +332,8 @@ mod tests {
                 "jitter",
                 "concurrency",
                 "publish_interval",
+                "priority_interval",
+                "publish_to",
                 "geohash",
                 "about"
             ]

@@ -20,6 +20,15 @@ pub enum MonitorError {
         #[source]
         source: RelayUrlError,
     },
+    /// A relay that reports go to has no usable URL.
+    #[error("cannot publish to {url:?}, which is not a relay url that may be dialed")]
+    PublishTo {
+        /// The URL as configured.
+        url: String,
+        /// Why not.
+        #[source]
+        source: RelayUrlError,
+    },
 }
 
 /// Why a step of the monitor has to be repeated, or given up.

@@ -80,3 +80,34 @@ pub(super) const ANNOUNCE_INTERVAL: Duration = Duration::from_hours(1);
 /// The age, in seconds, at which an unchanged announcement is published again: readers take an
 /// old one for a monitor that has gone.
 pub(super) const ANNOUNCE_REFRESH_SECONDS: i64 = 24 * 60 * 60;
+
+/// The share of the pauses between checks of an offline relay that is random, at least: a thousand
+/// dead relays that came together would be asked together for ever.
+pub(super) const RETRY_SPREAD: f64 = 0.5;
+
+/// The shortest pause between two checks of an online relay, as a share of its interval: relays
+/// ban clients that come back within seconds.
+pub(super) const SHORTEST_PAUSE: f64 = 0.125;
+
+/// The most relays beside our own that reports go to: each holds a connection, and gets a copy of
+/// every report.
+pub(super) const MAX_TARGETS: usize = 16;
+
+/// Events sent to a target before its answers are waited for: relays an ocean away would take
+/// fewer reports an hour than there are relays.
+pub(super) const FORWARD_WINDOW: usize = 16;
+
+/// How often it is looked for events that wait for a target.
+pub(super) const FORWARD_POLL: Duration = Duration::from_secs(1);
+
+/// How long a target is leased, and kept, for one window of events and its authentication.
+pub(super) const FORWARD_LEASE: Duration = Duration::from_mins(2);
+
+/// The longest wait for a target's answers to one window of events.
+pub(super) const FORWARD_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a connection to a target is kept while nothing waits for it.
+pub(super) const FORWARD_IDLE: Duration = Duration::from_mins(1);
+
+/// How often the events that wait for targets are counted.
+pub(super) const BACKLOG_INTERVAL: Duration = Duration::from_mins(1);

@@ -15,6 +15,8 @@ pub(super) struct MonitorMetrics {
     in_flight: IntGauge,
     relays: IntGaugeVec,
     reports: IntCounterVec,
+    forwarded: IntCounterVec,
+    forward_backlog: IntGauge,
     last_seen: Mutex<HashMap<RelayId, bool>>,
 }
 
@@ -76,6 +78,18 @@ impl MonitorMetrics {
                 ),
                 &["kind"],
             )?,
+            forwarded: IntCounterVec::new(
+                Opts::new(
+                    "bigbrotr_monitor_forwarded_total",
+                    "Events taken to other relays, by outcome: taken, refused; and attempts that \
+                     broke off: failed.",
+                ),
+                &["outcome"],
+            )?,
+            forward_backlog: IntGauge::new(
+                "bigbrotr_monitor_forward_backlog",
+                "Events that wait for other relays, counted for each of them.",
+            )?,
             last_seen: Mutex::default(),
         };
         registry.register(Box::new(metrics.checks.clone()))?;
@@ -83,6 +97,8 @@ impl MonitorMetrics {
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.relays.clone()))?;
         registry.register(Box::new(metrics.reports.clone()))?;
+        registry.register(Box::new(metrics.forwarded.clone()))?;
+        registry.register(Box::new(metrics.forward_backlog.clone()))?;
         Ok(metrics)
     }
 
@@ -102,6 +118,16 @@ impl MonitorMetrics {
         self.reports
             .with_label_values(&[kind.to_string().as_str()])
             .inc();
+    }
+
+    pub(super) fn count_forwarded(&self, outcome: &str, events: usize) {
+        self.forwarded
+            .with_label_values(&[outcome])
+            .inc_by(events as u64);
+    }
+
+    pub(super) fn set_forward_backlog(&self, events: u64) {
+        self.forward_backlog.set(events as i64);
     }
 
     /// Notes how a relay was at its last check.

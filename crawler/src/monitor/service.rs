@@ -1,4 +1,5 @@
-//! The service: what every run shares, and how far it has come. The loop itself is in `run`.
+//! The service: what every run shares, and how far it has come. The loops themselves are in `run`
+//! and `forward`.
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use super::check::Checker;
 use super::config::MonitorConfig;
 use super::error::{MonitorError, StepError};
+use super::forward;
 use super::limits::STORE_TIMEOUT;
 use super::metrics::MonitorMetrics;
 use super::run::Run;
@@ -31,6 +33,7 @@ pub struct MonitorService {
     pub(super) store: Store,
     pub(super) keys: Keys,
     pub(super) relay: Option<RelayUrl>,
+    pub(super) targets: Vec<RelayUrl>,
     pub(super) clock: SharedClock,
     pub(super) metrics: MonitorMetrics,
     pub(super) progress: watch::Sender<MonitorProgress>,
@@ -83,6 +86,9 @@ impl MonitorService {
             Some(url) => public_relay(url, dialer.config().url_policy())?,
             None => None,
         };
+        let targets = config
+            .targets(&dialer.config().url_policy())
+            .map_err(|(url, source)| MonitorError::PublishTo { url, source })?;
         let checker = Checker::new(dialer.clone(), config, keys.clone());
         Ok(Arc::new(Self {
             config: checker.config().clone(),
@@ -91,6 +97,7 @@ impl MonitorService {
             store,
             keys,
             relay,
+            targets,
             clock,
             metrics: MonitorMetrics::register(registry)?,
             progress: watch::Sender::new(MonitorProgress::default()),
@@ -147,7 +154,11 @@ impl Service for MonitorService {
 
     fn run(self: Arc<Self>, context: ServiceContext) -> ServiceFuture {
         Box::pin(async move {
-            Run::new(self, context).until_stopped().await;
+            // Two tasks in one: neither waits for the other.
+            tokio::join!(
+                Box::pin(Run::new(self.clone(), context.clone()).until_stopped()),
+                Box::pin(forward::until_stopped(&self, &context)),
+            );
             Ok(())
         })
     }

@@ -8,6 +8,7 @@
 mod access;
 mod capabilities;
 mod check;
+mod forward;
 mod information;
 mod mmdb;
 mod outage;

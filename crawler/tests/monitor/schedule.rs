@@ -11,7 +11,7 @@ use bigbrotr_schema::testing::{test_store, test_store_with};
 use bigbrotr_testkit::relay::faults::{ConnectionFault, Fault, ReadFault};
 use nostr::Keys;
 
-use crate::support::{Running, config, healthy_relay, published, relay_with, url_of};
+use crate::support::{Running, config, healthy_relay, published, relay_with, until, url_of};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -22,19 +22,16 @@ async fn an_offline_relay_is_tried_less_often_until_it_is_back() {
     let (store, _database) = test_store_with(DatabaseConfig::default(), shared.clone()).await;
     let relay = relay_with([ConnectionFault::Status(502)]).await;
     store.insert_relays(&[url_of(&relay)]).await.unwrap();
-    let config = MonitorConfig {
-        jitter: 0.0,
-        ..config()
-    };
-    let running = Running::start_at(&store, config, &Keys::generate(), shared);
+    let running = Running::start_at(&store, config(), &Keys::generate(), shared);
     for (checks, minutes) in [(1, 15), (2, 30), (3, 60)] {
         running
             .until(|progress| progress.checked == checks && progress.is_idle())
             .await;
-        clock.advance(Duration::from_secs(minutes * 60 - 1));
+        // Half of the pause is left to chance.
+        clock.advance(Duration::from_secs(minutes * 30 - 1));
         let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
         assert_eq!(due, [], "after {checks} checks");
-        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::from_secs(minutes * 30 + 1));
     }
     running
         .until(|progress| progress.checked == 4 && progress.is_idle())
@@ -58,6 +55,36 @@ async fn an_offline_relay_is_tried_less_often_until_it_is_back() {
     assert_eq!(
         (due.failures, due.published_at),
         (0, Some(clock_now(&clock) - 3_600))
+    );
+}
+
+#[tokio::test]
+async fn a_priority_relay_is_checked_more_often_and_reported_no_more_often() {
+    let clock = ManualClock::new(NOW);
+    let shared = Arc::new(clock.clone());
+    let (store, _database) = test_store_with(DatabaseConfig::default(), shared.clone()).await;
+    let (one, other) = (healthy_relay().await, healthy_relay().await);
+    let urls = [url_of(&one), url_of(&other)];
+    store.insert_relays(&urls).await.unwrap();
+    store.set_priority_relays(&urls[..1]).await.unwrap();
+    let running = Running::start_at(&store, config(), &Keys::generate(), shared);
+    running
+        .until(|progress| progress.checked == 2 && progress.is_idle())
+        .await;
+    for _ in 0..6 {
+        let before = one.stats().sessions;
+        clock.advance(Duration::from_mins(10));
+        until(async || {
+            one.stats().sessions > before && running.monitor.progress().borrow().is_idle()
+        })
+        .await;
+    }
+    running.stop().await;
+    assert_eq!(one.stats().sessions, 7);
+    assert!(
+        (2..=3).contains(&other.stats().sessions),
+        "{:?}",
+        other.stats()
     );
 }
 

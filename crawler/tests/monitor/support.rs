@@ -182,6 +182,16 @@ impl Running {
     }
 }
 
+/// Waits until something holds.
+pub(crate) async fn until(mut reached: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !reached().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.expect("it did not come to that");
+}
+
 /// The events of a kind on our relay, all verified.
 pub(crate) async fn published(store: &Store, kind: u16) -> Vec<Event> {
     let filter = Filter {

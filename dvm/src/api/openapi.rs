@@ -118,6 +118,7 @@ fn schema(kind: &ParamType) -> Value {
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }
         ParamType::Text => json!({ "type": "string", "minLength": 1, "maxLength": 200 }),
+        ParamType::Country => json!({ "type": "string", "pattern": "^[A-Za-z]{2}$" }),
         other => json!({ "type": "string", "description": other.to_string() }),
     }
 }

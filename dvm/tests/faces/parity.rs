@@ -30,6 +30,7 @@ async fn value(world: &World, kind: &ParamType) -> String {
         }
         ParamType::Window => "all".to_owned(),
         ParamType::Enum(words) => words[0].clone(),
+        ParamType::Country => "DE".to_owned(),
         ParamType::Text | ParamType::Cursor => "text".to_owned(),
     }
 }

@@ -48,6 +48,8 @@ pub enum ParamType {
     Pubkey,
     /// An event id: hex, note or nevent.
     EventId,
+    /// A country: its two letters by ISO 3166-1, in either case.
+    Country,
     /// Free text of at most 200 characters.
     Text,
     /// A page cursor from an answer's `meta.next`.
@@ -70,6 +72,7 @@ impl ParamType {
             "relay" => Ok(Self::Relay),
             "pubkey" => Ok(Self::Pubkey),
             "event-id" => Ok(Self::EventId),
+            "country" => Ok(Self::Country),
             "text" => Ok(Self::Text),
             "network" => Ok(Self::Enum(
                 Network::ALL.map(|n| n.as_str().to_owned()).to_vec(),
@@ -98,7 +101,7 @@ impl ParamType {
             }
             _ => Err(format!(
                 "unknown type {name:?}: expected window, integer, enum, network, kind, relay, \
-                 pubkey, event-id or text"
+                 pubkey, event-id, country or text"
             )),
         }
     }
@@ -130,6 +133,7 @@ impl fmt::Display for ParamType {
             Self::Relay => f.write_str("relay URL"),
             Self::Pubkey => f.write_str("public key (hex, npub or nprofile)"),
             Self::EventId => f.write_str("event id (hex, note or nevent)"),
+            Self::Country => f.write_str("country (two letters, ISO 3166-1 alpha-2)"),
             Self::Text => f.write_str("text"),
             Self::Cursor => f.write_str("cursor"),
         }
@@ -177,6 +181,12 @@ impl Param {
             }
             ParamType::EventId => {
                 event_id(value).ok_or_else(|| refuse("an event id as hex, note or nevent"))
+            }
+            ParamType::Country => {
+                if value.len() != 2 || !value.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+                    return Err(refuse("two letters, such as DE"));
+                }
+                Ok(value.to_ascii_uppercase())
             }
             ParamType::Text | ParamType::Cursor => {
                 if value.is_empty() || value.chars().count() > 200 || value.contains('\0') {
@@ -240,6 +250,7 @@ mod tests {
             ("pubkey", hex, hex),
             ("enum(a, b)", "b", "b"),
             ("network", "tor", "tor"),
+            ("country", "de", "DE"),
             ("window", "7d", "7d"),
         ] {
             assert_eq!(param(kind).canonical(value).unwrap(), expected);
@@ -254,6 +265,8 @@ mod tests {
             ("pubkey", "héé"),
             ("event-id", hex.get(1..).unwrap()),
             ("relay", "example.com"),
+            ("country", "DEU"),
+            ("country", "é"),
             ("text", "a\0b"),
         ] {
             let error = param(kind).canonical(value).unwrap_err();

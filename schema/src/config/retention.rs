@@ -7,6 +7,9 @@ use std::time::Duration;
 use bigbrotr_core::config::{Checks, Invalid, duration};
 use serde::{Deserialize, Serialize};
 
+/// The longest window of the catalogue that has an end: what it shows has to be there.
+const SHORTEST_CHECKS_AGE: Duration = Duration::from_hours(30 * 24);
+
 /// For how long events are archived, by their `created_at`. Nothing is ever removed by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +19,9 @@ pub struct RetentionConfig {
     pub max_age: Duration,
     /// Exceptions by kind or range of kinds: an age, `forever` or `never`.
     pub kinds: BTreeMap<String, String>,
+    /// Older checks of relays are removed, except for the last ten of each relay. 0s: all are kept.
+    #[serde(with = "duration")]
+    pub checks_max_age: Duration,
     /// How often to look for what is to be removed.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -26,6 +32,7 @@ impl Default for RetentionConfig {
         Self {
             max_age: Duration::ZERO,
             kinds: BTreeMap::new(),
+            checks_max_age: Duration::ZERO,
             interval: Duration::from_mins(10),
         }
     }
@@ -39,6 +46,11 @@ impl RetentionConfig {
             "interval",
             self.interval,
             Duration::from_secs(1)..=Duration::from_hours(24 * 30),
+        );
+        checks.require(
+            self.checks_max_age.is_zero() || self.checks_max_age >= SHORTEST_CHECKS_AGE,
+            "checks_max_age",
+            "shorter than 30d, which is how far back histories of relays go",
         );
         for (kinds, age) in &self.kinds {
             let key = format!("kinds.{kinds}");
@@ -56,6 +68,12 @@ impl RetentionConfig {
             }
         }
         checks.finish()
+    }
+
+    /// Returns the moment (Unix seconds) before which checks of relays are not kept, if there is
+    /// one.
+    pub fn checks_horizon(&self, now: i64) -> Option<i64> {
+        (!self.checks_max_age.is_zero()).then(|| now.saturating_sub(seconds(self.checks_max_age)))
     }
 
     /// Compiles the rules.
@@ -176,6 +194,23 @@ mod tests {
         assert!(policy.keeps(20_000, 991, 1_000) && !policy.keeps(20_000, 990, 1_000));
         assert!(!policy.keeps(20_001, 2_000, 1_000));
         assert_eq!(policy.horizon(1_000), i64::MAX);
+    }
+
+    #[test]
+    fn checks_are_kept_for_ever_or_for_as_long_as_histories_go() {
+        let config = |hours| RetentionConfig {
+            checks_max_age: Duration::from_hours(hours),
+            ..RetentionConfig::default()
+        };
+        assert_eq!(config(0).validate(), Ok(()));
+        assert_eq!(config(0).checks_horizon(9_000_000), None);
+        assert_eq!(config(30 * 24).validate(), Ok(()));
+        assert_eq!(
+            config(720).checks_horizon(9_000_000),
+            Some(9_000_000 - 2_592_000)
+        );
+        let refused = config(30 * 24 - 1).validate().unwrap_err();
+        assert_eq!(refused[0].key, "checks_max_age");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::relay_events::publish;
+use super::outbox::publish_and_queue;
 use super::{RelayId, Store};
 use crate::error::StoreError;
 use bigbrotr_core::event::Event;
@@ -59,7 +59,8 @@ pub struct Snapshot {
 }
 
 impl Store {
-    /// Stores a check, publishes its reports and sets the next check, all in one transaction.
+    /// Stores a check, publishes its reports, queues them for other relays and sets the next check,
+    /// all in one transaction.
     ///
     /// `next_at` is when the relay is due again (Unix seconds); `failures` counts checks in a row
     /// that found it offline.
@@ -99,7 +100,7 @@ impl Store {
             .await?;
         let published_at = (!reports.is_empty()).then_some(snapshot.checked_at);
         for report in reports {
-            publish(&mut tx, report, self.now()).await?;
+            publish_and_queue(&mut tx, report, self.now()).await?;
         }
         sqlx::query(
             "update monitor_state set due_at = $2, leased_until = 0, failures = $3,

@@ -12,7 +12,7 @@ use bigbrotr_core::event::{Event, EventId};
 
 pub use self::feed::RelayEventFeed;
 pub use self::publish::PublishOutcome;
-pub(super) use self::publish::publish;
+pub(super) use self::publish::{address, publish};
 use self::query::stored_event;
 pub use self::upkeep::RelayEventStatus;
 use super::Store;

@@ -38,6 +38,8 @@ pub struct DueRelay {
     pub failures: u32,
     /// When its report was last published, Unix seconds.
     pub published_at: Option<i64>,
+    /// It is on the operator's list.
+    pub priority: bool,
 }
 
 impl Store {
@@ -74,13 +76,15 @@ impl Store {
         let networks: Vec<&str> = networks.iter().map(|network| network.as_str()).collect();
         let rows = sqlx::query(
             "with due as (
-                select m.relay_id, r.url from monitor_state m join relays r on r.id = m.relay_id
+                select m.relay_id, r.url, coalesce(s.priority, false) as priority
+                from monitor_state m join relays r on r.id = m.relay_id
+                left join sync_state s on s.relay_id = m.relay_id
                 where m.due_at <= $1 and m.leased_until <= $1 and r.network = any ($2)
                 order by m.due_at limit $3 for update of m skip locked
             )
             update monitor_state m set leased_until = $1 + $4 from due
             where m.relay_id = due.relay_id
-            returning due.relay_id as id, due.url, m.failures, m.published_at",
+            returning due.relay_id as id, due.url, due.priority, m.failures, m.published_at",
         )
         .bind(self.now())
         .bind(networks)
@@ -94,6 +98,7 @@ impl Store {
                     relay: known_relay(row)?,
                     failures: row.try_get::<i32, _>("failures")?.unsigned_abs(),
                     published_at: row.try_get("published_at")?,
+                    priority: row.try_get("priority")?,
                 })
             })
             .collect()

@@ -1,9 +1,9 @@
 //! Removing from the archive, in bounded batches, with every statistic staying exact.
 
-use super::Store;
+use super::{RelayId, Store};
 use crate::config::Retention;
 use crate::error::StoreError;
-use crate::limits::{RETENTION_BATCH, RETENTION_SCAN};
+use crate::limits::{CHECKS_KEPT, RETENTION_BATCH, RETENTION_RELAYS, RETENTION_SCAN};
 
 /// Where a walk through old events has come to: `created_at` and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,11 +72,58 @@ impl Store {
         count(&self.pool, "select delete_orphan_events($1)", most).await
     }
 
-    /// Removes up to `most` documents of each kind that no snapshot refers to. Returns how many.
+    /// Removes snapshots from before this moment (Unix seconds), among the next relays after
+    /// `from`, in one transaction; the last ten of each relay stay. Returns how many are gone, and
+    /// where to go on, if there is more.
+    pub async fn delete_old_snapshots(
+        &self,
+        before: i64,
+        from: RelayId,
+    ) -> Result<(u64, Option<RelayId>), StoreError> {
+        let (removed, relays, last): (i64, i64, Option<i32>) = sqlx::query_as(
+            "with page as (
+                select id from relays where id > $1 order by id limit $2
+            ), kept as (
+                select p.id, (select min(checked_at) from (
+                    select checked_at from relay_metadata m where m.relay_id = p.id
+                    order by checked_at desc limit $3) newest) as since
+                from page p
+            ), old as (
+                select m.relay_id, m.checked_at from kept k cross join lateral (
+                    select relay_id, checked_at from relay_metadata m
+                    where m.relay_id = k.id and m.checked_at < $4 and m.checked_at < k.since
+                    order by checked_at limit $5) m
+                limit $5
+            ), gone as (
+                delete from relay_metadata m using old o
+                where m.relay_id = o.relay_id and m.checked_at = o.checked_at
+                returning 1
+            )
+            select (select count(*) from gone), (select count(*) from page),
+                (select max(id) from page)",
+        )
+        .bind(from.0)
+        .bind(RETENTION_RELAYS)
+        .bind(CHECKS_KEPT)
+        .bind(before)
+        .bind(RETENTION_BATCH as i64)
+        .fetch_one(&self.pool)
+        .await?;
+        let next = if removed == RETENTION_BATCH as i64 {
+            Some(from)
+        } else {
+            last.map(RelayId).filter(|_| relays == RETENTION_RELAYS)
+        };
+        Ok((removed as u64, next))
+    }
+
+    /// Removes up to `most` documents of each kind that no snapshot refers to, and as many lists of
+    /// NIPs that no relay has. Returns how many.
     pub async fn delete_orphan_documents(&self, most: usize) -> Result<u64, StoreError> {
         let nip11 = count(&self.pool, "select delete_orphan_nip11($1)", most).await?;
         let nip66 = count(&self.pool, "select delete_orphan_nip66($1)", most).await?;
-        Ok(nip11 + nip66)
+        let nip_sets = count(&self.pool, "select delete_orphan_nip_sets($1)", most).await?;
+        Ok(nip11 + nip66 + nip_sets)
     }
 
     async fn delete_events(&self, nums: &[i64]) -> Result<u64, StoreError> {

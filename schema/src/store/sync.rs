@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::relays::{KnownRelay, known_relay};
-use super::{RelayId, Store};
+use super::{RelayId, Store, storable};
 use crate::error::StoreError;
 use bigbrotr_core::network::Network;
 use bigbrotr_core::relay_url::RelayUrl;
@@ -263,34 +263,16 @@ impl Store {
     /// Counts relays by how far the work on them has come.
     pub async fn count_progress(&self) -> Result<RelayProgress, StoreError> {
         Ok(sqlx::query_as(
-            "select count(*) as known, count(m.relay_id) as checked,
-                count(*) filter (where m.openable) as online,
+            "select count(*) as known, count(l.checked_at) as checked,
+                count(*) filter (where l.openable) as online,
                 count(*) filter (where s.covered_to is not null) as covered,
                 count(*) filter (where exists (select from sync_gaps g where g.relay_id = r.id))
                     as gapped
              from relays r
              left join sync_state s on s.relay_id = r.id
-             left join lateral (select relay_id, openable from relay_metadata m
-                where m.relay_id = r.id order by checked_at desc limit 1) m on true",
+             left join relay_latest l on l.relay_id = r.id",
         )
         .fetch_one(&self.pool)
         .await?)
     }
-}
-
-/// The longest error that is kept: characters.
-const MAX_ERROR_CHARS: usize = 500;
-
-/// Brings a text that may quote a relay into a form that the database takes.
-fn storable(text: &str) -> String {
-    text.chars()
-        .take(MAX_ERROR_CHARS)
-        .map(|c| {
-            if c == '\0' {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
 }

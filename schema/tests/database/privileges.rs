@@ -7,13 +7,14 @@ use sqlx::{Connection, PgConnection};
 use crate::helper::{connect, execute};
 
 /// The views that answer the catalogue's questions. Nothing else can be read.
-const PUBLIC_VIEWS: [&str; 15] = [
+const PUBLIC_VIEWS: [&str; 16] = [
     "archived_events",
     "as_of",
     "events_series",
     "events_statistics",
     "kind_counts_by_relay",
     "kind_counts_total",
+    "nip_sets",
     "pubkey_counts_by_relay",
     "pubkey_counts_total",
     "pubkey_keys",
@@ -35,13 +36,16 @@ const PUBLIC_FUNCTIONS: [&str; 5] = [
 ];
 
 /// The tables that monitoring tools may read beside the views.
-const SYSTEM_TABLES: [&str; 11] = [
+const SYSTEM_TABLES: [&str; 14] = [
     "implementation_overlays",
     "import_progress",
     "monitor_state",
     "refused_events",
+    "relay_latest",
     "relay_metadata",
     "relays",
+    "report_outbox",
+    "report_targets",
     "rollup_queue",
     "rollup_state",
     "stats_totals",

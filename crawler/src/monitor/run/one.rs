@@ -11,7 +11,7 @@ use super::super::error::StepError;
 use super::super::metrics::Outcome;
 use super::super::report::{REPORT_KIND, relay_report};
 use super::super::result::{CheckResult, OpenFinding};
-use super::super::schedule::{Schedule, is_report_due, next_check};
+use super::super::schedule::{Checked, Schedule, is_report_due, next_check};
 use super::super::service::MonitorService;
 use super::DATABASE_BACKOFF;
 
@@ -77,9 +77,14 @@ fn record(
     result: &CheckResult,
 ) -> Result<Record, StepError> {
     let (config, now) = (&service.config, service.clock.now());
-    let online = result.is_online();
+    let checked = Checked {
+        relay: due.relay.id,
+        priority: due.priority,
+        online: result.is_online(),
+        failures: due.failures,
+    };
     let mut reports = Vec::new();
-    if is_report_due(config, now, due.failures, due.published_at)
+    if is_report_due(config, now, due.priority, due.failures, due.published_at)
         && let Some(report) = relay_report(result)
     {
         reports.push(report.sign(&service.keys, now)?);
@@ -87,7 +92,7 @@ fn record(
     Ok(Record {
         snapshot: result.snapshot(),
         reports,
-        schedule: next_check(config, now, online, due.failures, &mut rand::rng()),
+        schedule: next_check(config, now, checked, &mut rand::rng()),
     })
 }
 

@@ -1,11 +1,11 @@
-//! Keeps what the monitor says about itself current on our relay.
+//! Keeps what the monitor says about itself current on our relay, and has it taken to others.
 
 use bigbrotr_core::event::{Event, Pubkey};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_schema::store::StoredEvent;
 use tokio::time::Instant;
 
-use super::super::announcement::{announcements, date_after, is_news};
+use super::super::announcement::{ANNOUNCED_KINDS, announcements, date_after, is_news};
 use super::super::draft::Draft;
 use super::super::error::StepError;
 use super::super::limits::ANNOUNCE_INTERVAL;
@@ -14,6 +14,8 @@ use super::super::service::MonitorService;
 /// What the monitor says about itself, and when that was last compared.
 pub(super) struct Presence {
     drafts: Vec<Draft>,
+    /// The relays that publishing goes to beside ours are known to the database.
+    targets_set: bool,
     compared_at: Option<Instant>,
 }
 
@@ -21,7 +23,13 @@ impl Presence {
     pub(super) fn new(service: &MonitorService) -> Self {
         let networks = service.dialer.config();
         Self {
-            drafts: announcements(&service.config, networks, service.relay.as_ref()),
+            drafts: announcements(
+                &service.config,
+                networks,
+                service.relay.as_ref(),
+                &service.targets,
+            ),
+            targets_set: false,
             compared_at: None,
         }
     }
@@ -33,6 +41,16 @@ impl Presence {
         {
             return Ok(());
         }
+        if !self.targets_set {
+            let author = Pubkey(service.keys.public_key().to_bytes());
+            MonitorService::bounded(service.store.set_report_targets(
+                &service.targets,
+                &author,
+                &ANNOUNCED_KINDS,
+            ))
+            .await?;
+            self.targets_set = true;
+        }
         for draft in &self.drafts {
             let current = current(service, draft.kind).await?;
             let now = service.clock.now();
@@ -42,7 +60,7 @@ impl Presence {
             let event = draft
                 .clone()
                 .sign(&service.keys, date_after(current.as_ref(), now))?;
-            let outcome = MonitorService::bounded(service.store.publish(&event)).await?;
+            let outcome = MonitorService::bounded(service.store.publish_report(&event)).await?;
             tracing::info!(
                 event.id = %event.id,
                 event.kind = event.kind,

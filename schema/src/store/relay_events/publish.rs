@@ -112,7 +112,7 @@ async fn insert(
 }
 
 /// Hashes what a replaceable or addressable event replaces; `None` for other events.
-fn address(event: &Event) -> Option<[u8; 32]> {
+pub(in crate::store) fn address(event: &Event) -> Option<[u8; 32]> {
     let d = match event.class() {
         KindClass::Replaceable => "",
         KindClass::Addressable => event.d_tag(),
