@@ -3,13 +3,14 @@
 //!
 //! `cargo bench -p bigbrotr-schema --bench growth -- [--events N] [--layout plain|months]
 //! [--without-index NAME] [--corpus N] [--seed N]
-//! [--url URL]`
+//! [--url URL | --data FOLDER]`
 //!
 //! Events are written by `Store::insert_events`, with the sightings of two relays and the
 //! statistics folded all the while, and without checks of signatures: what is measured is the
 //! database. `--layout months` is what decision 7 compares with: events partitioned by month of
-//! `created_at`. With `--url` an empty database of yours is used, and left as it is in
-//! the end. `--corpus` reads the first events of a larger corpus.
+//! `created_at`. With `--url` a database of yours is used, with `--data` a private Postgres in that
+//! folder; both are left as they are in the end, and a later run goes on where they end.
+//! `--corpus` reads the first events of a larger corpus.
 
 #[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
@@ -41,8 +42,9 @@ async fn main() {
     let events: usize = support::option("events", 1_000_000);
     let folder = tempfile::tempdir().expect("a folder");
     let given = support::option("url", String::new());
+    let data = support::option("data", folder.path().join("data"));
     let (server, url) = if given.is_empty() {
-        let server = EmbeddedPostgres::start(EmbeddedConfig::new(folder.path().join("data")))
+        let server = EmbeddedPostgres::start(EmbeddedConfig::new(data))
             .await
             .expect("a server");
         let url = server.connection_url();
@@ -73,15 +75,21 @@ async fn main() {
             .expect("no index");
     }
     let relays = support::relays(&store).await;
+    let there: i64 = sqlx::query_scalar("select count(*) from events")
+        .fetch_one(&mut connection)
+        .await
+        .expect("a count");
+    let there = there as usize;
     let mut stops: Vec<usize> = [100_000, 1_000_000, 10_000_000]
         .into_iter()
-        .filter(|stop| *stop < events)
+        .filter(|stop| (there + 1..events).contains(stop))
         .collect();
     stops.push(events);
     let corpus = support::option("corpus", events);
     let mut lines = support::corpus(support::option("seed", 1), corpus);
     let rollup = support::Rollup::start(&store);
     let mut written = Written::default();
+    written.skip(&mut lines, there);
     println!(
         "{:>10}  {:>9}  {:>9}  {:>8}",
         "events", "last 100k", "all", "lag max"
@@ -93,7 +101,7 @@ async fn main() {
         println!(
             "{next:>10}  {:>7.0}/s  {:>7.0}/s  {lag:>6.2} s",
             TIMED as f64 / written.last.as_secs_f64(),
-            next as f64 / written.total.as_secs_f64(),
+            (next - there) as f64 / written.total.as_secs_f64(),
         );
         report(&store, &mut connection, &written.sample, written.raw_bytes).await;
     }
@@ -120,6 +128,18 @@ struct Written {
 }
 
 impl Written {
+    /// Takes note of events that an earlier run has written.
+    fn skip(&mut self, lines: &mut impl Iterator<Item = String>, events: usize) {
+        for (n, line) in lines.by_ref().take(events).enumerate() {
+            self.events += 1;
+            self.raw_bytes += line.len();
+            if n.is_multiple_of(1_000) {
+                let event = Event::from_json(&line).expect("an event");
+                self.sample.push((event.id, event.created_at));
+            }
+        }
+    }
+
     async fn up_to(
         &mut self,
         store: &Store,
