@@ -162,7 +162,7 @@ pub(super) fn healthy() -> CheckResult {
                 latitude: Some(37.5483),
                 longitude: Some(-121.9886),
                 time_zone: Some("America/Los_Angeles".to_owned()),
-                geohash: Some("9q9p1".to_owned()),
+                geohash: Some("9q9m8".to_owned()),
             }),
             network: Some(AutonomousSystem {
                 number: Some(63_949),

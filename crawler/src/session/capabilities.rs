@@ -108,17 +108,17 @@ impl Session {
     ) -> CapabilityAnswers {
         let deadline = Instant::now() + timeout;
         let (mut trial, messages) = self.trial(questions);
-        let mut reason = "silent";
+        let mut broken = None;
         for message in &messages {
             match tokio::time::timeout_at(deadline, self.send(message)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    return trial.conclude(error.reason());
+                    return trial.conclude(Some(error.reason()));
                 }
                 // Half a message may be on its way: nothing can follow it.
                 Err(_) => {
                     self.alive = false;
-                    return trial.conclude("send_timeout");
+                    return trial.conclude(Some("send_timeout"));
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Session {
                 Ok(Some(frame)) => trial.take(&frame),
                 Ok(None) => break,
                 Err(error) => {
-                    reason = error.reason();
+                    broken = Some(error.reason());
                     break;
                 }
             }
@@ -145,7 +145,7 @@ impl Session {
                 break;
             }
         }
-        trial.conclude(reason)
+        trial.conclude(broken)
     }
 
     /// Makes the messages that ask.
@@ -310,15 +310,20 @@ impl Trial {
         messages
     }
 
-    /// Judges. `silence` is why what was not answered was not.
-    fn conclude(&self, silence: &'static str) -> CapabilityAnswers {
-        let judge = |answer: Answer| match answer {
-            Answer::Pending => self
-                .notice
-                .map_or(Capability::Unknown(silence), Answer::judge_notice),
-            answer => answer.judge(),
+    /// Judges. `broken` is why the session ended before all was answered: then a notice is no
+    /// answer to what was never read.
+    fn conclude(&self, broken: Option<&'static str>) -> CapabilityAnswers {
+        let unanswered = match (broken, self.notice) {
+            (None, Some(notice)) => notice.judge_notice(),
+            (broken, _) => Capability::Unknown(broken.unwrap_or("silent")),
         };
-        let slot = |slot: &Option<(String, Answer)>| slot.as_ref().map(|(_, it)| judge(*it));
+        let slot = |slot: &Option<(String, Answer)>| {
+            slot.as_ref().map(|(_, answer)| match answer {
+                Answer::Pending => unanswered,
+                answer => answer.judge(),
+            })
+        };
+        let silence = broken.unwrap_or("silent");
         CapabilityAnswers {
             count: slot(&self.count),
             negentropy: slot(&self.negentropy),

@@ -189,10 +189,10 @@ async fn the_databases_say_where_a_relay_is() {
     let result = at([45, 33, 32, 156]).await;
     let found = findings(&result);
     assert_eq!(found["geo"]["country"], "US");
-    assert_eq!(found["geo"]["geohash"], "9q9p3");
+    assert_eq!(found["geo"]["geohash"], "9q9m8");
     assert_eq!(found["net"]["asn"], 63_949);
     assert_eq!(tags(&result, "geo-city"), ["Fremont"]);
-    assert_eq!(tags(&result, "g"), ["9", "9q", "9q9", "9q9p", "9q9p3"]);
+    assert_eq!(tags(&result, "g"), ["9", "9q", "9q9", "9q9m", "9q9m8"]);
     assert!(tags(&result, "l").contains(&"AS63949 Example Hosting".to_owned()));
 
     let unknown = at([199, 7, 83, 42]).await;
