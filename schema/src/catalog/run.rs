@@ -166,13 +166,13 @@ impl Catalog {
         let idle_ms = PUBLIC_IDLE_TIMEOUT.as_millis();
         // The limits last, with the rights of the role that they are for. Filters and cursors that
         // are not given only vanish from a plan that is made for the values: one for all of them
-        // reads a list from its beginning.
+        // reads a list from its beginning. Compiling them takes longer than any of them.
         let begin = format!(
             "begin isolation level repeatable read read only; \
              set local role readonly_public; set local statement_timeout = {timeout_ms}; \
              set local lock_timeout = {lock_ms}; \
              set local idle_in_transaction_session_timeout = {idle_ms}; \
-             set local plan_cache_mode = force_custom_plan"
+             set local plan_cache_mode = force_custom_plan; set local jit = off"
         );
         Ok(self.store.public.begin_with(AssertSqlSafe(begin)).await?)
     }
