@@ -22,12 +22,14 @@ create table relay_latest (
     rtt_write_ms  integer,
     rtt_sort      integer not null
         generated always as (coalesce(rtt_open_ms, 2147483647)) stored,
-    volume        smallint not null default 0,
+    volume        smallint not null,
     openable      boolean,
     readable      boolean,
     writable      boolean,
     nip11_hash    bytea,
     nip66_hash    bytea,
+    status        text not null generated always as (case when openable then 'online'
+        when openable is null then 'unknown' else 'offline' end) stored,
     network       text not null,
     country       text,
     url           text not null,
@@ -48,11 +50,14 @@ create function json_readable(data json) returns json language sql immutable par
         else data end;
 $$;
 
--- How many events a relay has, roughly: 0 for none, and one more each time that the number has
--- grown by a quarter. An index on the number itself would have to change with every event.
-create function relay_volume(events bigint) returns smallint
+-- How many events a relay has, roughly: one more each time that the number has grown by a quarter.
+-- An index on the number itself would have to change with every event. Relays without events, of
+-- which there may be any number, come after all others and by the hundred, those known longest
+-- first: what is equal by volume is sorted while it is read, and has to be little.
+create function relay_volume(relay_id integer, events bigint) returns smallint
 language sql immutable parallel safe as $$
-    select (case when events > 0 then 1 + floor(4 * ln(events::float8)) else 0 end)::smallint;
+    select (case when events > 0 then floor(4 * ln(events::float8))
+        else greatest(-1 - relay_id / 100, -32768) end)::smallint;
 $$;
 
 -- The NIPs of a NIP-11 document as relay_nip_sets has them; null where there are none.
@@ -151,7 +156,7 @@ create function relays_changed() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' then
         insert into relay_latest (relay_id, url, network, discovered_at, volume)
-        select r.id, r.url, r.network, r.discovered_at, relay_volume(coalesce(s.events, 0))
+        select r.id, r.url, r.network, r.discovered_at, relay_volume(r.id, coalesce(s.events, 0))
         from touched r left join stats_relays s on s.relay_id = r.id and s.win = 0;
     else
         update relay_latest l
@@ -169,9 +174,10 @@ referencing new table as touched for each statement execute function relays_chan
 create function relay_volume_changed() returns trigger language plpgsql as $$
 begin
     if tg_op = 'DELETE' then
-        update relay_latest set volume = 0 where relay_id = old.relay_id;
+        update relay_latest set volume = relay_volume(relay_id, 0) where relay_id = old.relay_id;
     else
-        update relay_latest set volume = relay_volume(new.events) where relay_id = new.relay_id;
+        update relay_latest set volume = relay_volume(relay_id, new.events)
+        where relay_id = new.relay_id;
     end if;
     return null;
 end
@@ -179,14 +185,15 @@ $$;
 create trigger stats_relays_inserted after insert on stats_relays
 for each row when (new.win = 0) execute function relay_volume_changed();
 create trigger stats_relays_updated after update on stats_relays
-for each row when (new.win = 0 and relay_volume(new.events) <> relay_volume(old.events))
+for each row when (new.win = 0 and relay_volume(new.relay_id, new.events)
+    <> relay_volume(old.relay_id, old.events))
 execute function relay_volume_changed();
 create trigger stats_relays_deleted after delete on stats_relays
 for each row when (old.win = 0) execute function relay_volume_changed();
 
 -- What is there already.
 insert into relay_latest (relay_id, url, network, discovered_at, volume)
-select r.id, r.url, r.network, r.discovered_at, relay_volume(coalesce(s.events, 0))
+select r.id, r.url, r.network, r.discovered_at, relay_volume(r.id, coalesce(s.events, 0))
 from relays r left join stats_relays s on s.relay_id = r.id and s.win = 0;
 select refresh_relay_latest(array(select id from relays));
 
@@ -225,17 +232,15 @@ where l.checked_at is not null;
 -- The relays.list row. What the archive holds is read for the rows of an answer only, and for none
 -- that holds nothing.
 create or replace view relays_overview as
-select l.url, l.network, l.discovered_at,
-    case when l.openable then 'online' when l.openable is null then 'unknown' else 'offline' end
-        as status,
+select l.url, l.network, l.discovered_at, l.status,
     l.checked_at, l.rtt_open_ms, l.rtt_read_ms, l.rtt_write_ms, l.rtt_sort,
     l.name, l.software, l.version,
     (select s.nips from relay_nip_sets s where s.id = l.nip_set) as nips,
-    case when l.volume = 0 then 0 else coalesce((select s.events from stats_relays s
+    case when l.volume < 0 then 0 else coalesce((select s.events from stats_relays s
         where s.win = 0 and s.relay_id = l.relay_id), 0) end as events,
-    case when l.volume = 0 then 0 else coalesce((select s.pubkeys from stats_relays s
+    case when l.volume < 0 then 0 else coalesce((select s.pubkeys from stats_relays s
         where s.win = 0 and s.relay_id = l.relay_id), 0) end as pubkeys,
-    case when l.volume = 0 then 0 else coalesce((select s.kinds from stats_relays s
+    case when l.volume < 0 then 0 else coalesce((select s.kinds from stats_relays s
         where s.win = 0 and s.relay_id = l.relay_id), 0) end::bigint as kinds,
     l.country, l.volume, l.nip_set
 from relay_latest l;

@@ -408,7 +408,7 @@ async fn lists_by_events_hold_as_the_counts_grow() {
     here.run(
         "do $$ begin assert not exists (select from relay_latest l
             left join stats_relays s on s.relay_id = l.relay_id and s.win = 0
-            where l.volume <> relay_volume(coalesce(s.events, 0))); end $$",
+            where l.volume <> relay_volume(l.relay_id, coalesce(s.events, 0))); end $$",
     )
     .await;
 }

@@ -14,7 +14,7 @@ select id as relay_id, id % 3 = 0 as dead,
         'software', 'https://example.com/software/' || program, 'version', '1.' || id % 10,
         'pubkey', md5(id::text) || md5(id::text), 'contact', 'mailto:' || id || '@example.com',
         'supported_nips', array(select n from generate_series(1, 70) as n
-            where n in (1, 11) or (n * 7 + program * 13 + id % 10) % 5 = 0),
+            where n in (1, 11) or (n * (3 + program % 7) + program * 13 + id % 10) % 11 < 3),
         'limitation', json_build_object('max_message_length', 131072, 'payment_required', id % 7 = 0)
     )::text end as nip11,
     json_build_object('open', json_build_object('ok', id % 3 > 0), 'ip', '192.0.2.' || id % 256,

@@ -103,7 +103,7 @@ with total as (
         ('rtt_open_ms', m.rtt_open_ms, l.rtt_open_ms),
         ('rtt_read_ms', m.rtt_read_ms, l.rtt_read_ms),
         ('rtt_write_ms', m.rtt_write_ms, l.rtt_write_ms),
-        ('volume', relay_volume(coalesce(s.events, 0)), l.volume),
+        ('volume', relay_volume(r.id, coalesce(s.events, 0)), l.volume),
         ('url', hashtextextended(r.url, 0), hashtextextended(l.url, 0)),
         ('network', hashtextextended(r.network, 0), hashtextextended(l.network, 0)),
         ('nip11', hashtextextended(m.nip11_hash::text, 0), hashtextextended(l.nip11_hash::text, 0)),
