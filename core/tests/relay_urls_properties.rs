@@ -62,6 +62,12 @@ const PIECES: &[&str] = &[
     "-",
     "localhost",
     ".local",
+    ".internal",
+    ".test",
+    ".example",
+    "2130706433",
+    "expyuzz4wqqyqhjn",
+    "exit",
     ".onion",
     ".i2p",
     ".loki",
@@ -185,7 +191,19 @@ proptest! {
         if !policy.allow_private {
             prop_assert!(url.ip().is_none_or(|ip| !is_special(ip)), "{}", text);
             let tld = url.host().rsplit('.').next();
-            prop_assert!(!matches!(tld, Some("localhost" | "local")), "{}", text);
+            let private = ["localhost", "local", "internal", "test", "example"];
+            prop_assert!(tld.is_none_or(|tld| !private.contains(&tld)), "{}", text);
+        }
+        let labels: Vec<_> = url.host().split('.').rev().collect();
+        match labels[..] {
+            ["onion", address, ..] => prop_assert_eq!(address.len(), 56, "{}", text),
+            ["loki", address, ..] => prop_assert_eq!(address.len(), 52, "{}", text),
+            [tld, ..] if url.ip().is_none() => {
+                let hex = tld.strip_prefix("0x").unwrap_or("none");
+                prop_assert!(u64::from_str_radix(hex, 16).is_err(), "{}", text);
+                prop_assert!(tld.parse::<u64>().is_err(), "{}", text);
+            }
+            _ => {}
         }
         if url.ip().is_none() && url.host() != "localhost" {
             prop_assert!(url.host().contains('.') && url.host().len() <= 253, "{}", text);

@@ -7,8 +7,10 @@
 
 mod attempt;
 mod config;
+mod connect;
 mod error;
 pub mod http;
+mod pace;
 mod proxy_addr;
 mod race;
 mod records;
@@ -30,6 +32,7 @@ use bigbrotr_core::relay_url::RelayUrl;
 use rustls_pki_types::CertificateDer;
 
 pub use self::config::{NetworkConfig, NetworksConfig};
+pub use self::connect::{Connect, SystemConnector};
 pub use self::error::{DialError, Phase};
 pub use self::proxy_addr::{ProxyAddr, ProxyAddrError};
 pub use self::records::DnsRecords;
@@ -49,7 +52,9 @@ struct Inner {
     config: NetworksConfig,
     slots: Slots,
     resolver: Arc<dyn Resolve>,
+    connector: Arc<dyn Connect>,
     tls: Tls,
+    traffic: Arc<Meter>,
 }
 
 /// Why a dialer cannot be made.
@@ -121,18 +126,36 @@ impl Dialer {
         resolver: Arc<dyn Resolve>,
         extra_roots: &[CertificateDer<'static>],
     ) -> Result<Self, DialerError> {
+        Self::over(config, resolver, Arc::new(SystemConnector), extra_roots)
+    }
+
+    /// Makes a dialer as [`Dialer::with`] does, over another way to open TCP connections. A
+    /// proxy is not connected to by it.
+    pub fn over(
+        config: NetworksConfig,
+        resolver: Arc<dyn Resolve>,
+        connector: Arc<dyn Connect>,
+        extra_roots: &[CertificateDer<'static>],
+    ) -> Result<Self, DialerError> {
         let (slots, tls) = (Slots::new(&config), Tls::new(extra_roots)?);
         Ok(Self(Arc::new(Inner {
             config,
             slots,
             resolver,
+            connector,
             tls,
+            traffic: Arc::default(),
         })))
     }
 
     /// Returns the configuration.
     pub fn config(&self) -> &NetworksConfig {
         &self.0.config
+    }
+
+    /// Returns the bytes of all connections so far, of nostr-sdk's and fetches too.
+    pub fn traffic(&self) -> &Meter {
+        &self.0.traffic
     }
 
     /// Connects to a relay, ready for [`websocket::upgrade`].
@@ -160,7 +183,8 @@ impl Dialer {
 
     /// Connects to a host.
     ///
-    /// Takes at most the network's `connect_timeout`, and before it the waits for slots.
+    /// Takes at most the network's `connect_timeout`, and before it the waits for slots. While
+    /// the connection is made, a bounded number of bytes is received.
     ///
     /// # Errors
     /// [`DialError`], which tells phase and cause.

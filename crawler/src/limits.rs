@@ -11,9 +11,18 @@ pub const HAPPY_EYEBALLS_STAGGER: Duration = Duration::from_millis(250);
 /// The most addresses of one name that are tried: a name may list hundreds.
 pub const MAX_ADDRESSES: usize = 8;
 
-/// The longest wait for a free connection slot. A dial that waits longer gives up as busy, so
-/// that two callers holding what the other waits for do not wait for ever.
+/// The longest that a dial waits for free slots, of name, address and network together. One that
+/// waits longer gives up as busy, so that two callers holding what the other waits for do not
+/// wait for ever.
 pub const SLOT_WAIT: Duration = Duration::from_secs(30);
+
+/// How many dials may wait for a host for each of its slots. More are turned away at once: a
+/// thousand names of one slow machine must not keep the callers from everybody else.
+pub const HOST_QUEUE_PER_SLOT: usize = 8;
+
+/// The most bytes received while a connection is made, proxy and TLS handshake together. Chains
+/// of certificates take up to 20 KiB; the TLS library takes no message above 64 KiB.
+pub const MAX_DIAL_BYTES: u64 = 256 << 10;
 
 /// How many idle per-host slots are kept before they are swept: a few kilobytes each hundred.
 pub const IDLE_HOST_SLOTS: usize = 1024;

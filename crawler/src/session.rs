@@ -112,6 +112,7 @@ pub struct Session {
     open: OpenReport,
     counts: SessionCounts,
     challenge: Option<String>,
+    sub_prefix: String,
     last_sub: u64,
     last_heard: Instant,
     pinged: bool,
@@ -145,6 +146,7 @@ impl Session {
             },
             counts: SessionCounts::default(),
             challenge: None,
+            sub_prefix: format!("b{:08x}-", rand::random::<u32>()),
             last_sub: 0,
             last_heard: Instant::now(),
             pinged: false,
@@ -183,16 +185,16 @@ impl Session {
     }
 
     /// Makes a subscription id that this session has not used: some relays ignore a REQ that
-    /// repeats one.
+    /// repeats one. It cannot be guessed, so an answer to it comes after the question.
     pub fn fresh_sub_id(&mut self) -> String {
         self.last_sub += 1;
-        format!("b{}", self.last_sub)
+        format!("{}{}", self.sub_prefix, self.last_sub)
     }
 
     /// Says whether a subscription id was ours in this session: its late messages are no fault.
     pub fn was_ours(&self, sub_id: &str) -> bool {
         let number = sub_id
-            .strip_prefix('b')
+            .strip_prefix(self.sub_prefix.as_str())
             .and_then(|number| number.parse::<u64>().ok());
         number.is_some_and(|number| (1..=self.last_sub).contains(&number))
     }
@@ -222,12 +224,11 @@ impl Session {
         }
         loop {
             let wake = deadline.min(self.patience());
-            let received = tokio::select! {
-                biased;
-                message = self.socket.next() => Some(message),
-                () = tokio::time::sleep_until(wake) => None,
-            };
-            match received {
+            // A `select!` would not do: a relay that always has more frames to read, none of
+            // which ends a message, uses up the task's budget each time before the clock is
+            // looked at. `timeout_at` looks at it regardless.
+            let received = tokio::time::timeout_at(wake, self.socket.next()).await;
+            match received.ok() {
                 Some(Some(Ok(message))) => {
                     self.last_heard = Instant::now();
                     self.pinged = false;

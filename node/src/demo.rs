@@ -78,6 +78,7 @@ fn settings(
     let mut settings = Settings::load(&options)?;
     // Many relays behind one address, which the default limits are there to prevent.
     settings.networks.clearnet.max_connections_per_ip = NonZeroU32::MAX;
+    settings.networks.clearnet.max_dials_per_second_per_ip = None;
     settings.synchronizer.interval = Duration::from_secs(5);
     // The summary is what counts here.
     settings.log.level = Level::Warn;

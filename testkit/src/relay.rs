@@ -5,7 +5,8 @@
 //! (no replacement, no deletion), so that an oracle for its answers is simple; it is no model of
 //! a real relay's storage. Everything it does ends when it is stopped or dropped.
 //!
-//! - `config` what the relay is; `faults` what goes wrong; `tls` its certificates
+//! - `config` what the relay is; `faults` what goes wrong, `wire` down to the byte; `tls` its
+//!   certificates
 //! - `listener` accepts; `http` reads the request; `information` answers NIP-11
 //! - `session` speaks on a WebSocket; `store` has the events; `stats` counts
 //!
@@ -26,6 +27,7 @@ mod shared;
 mod stats;
 mod store;
 mod tls;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

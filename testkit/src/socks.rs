@@ -28,6 +28,16 @@ pub enum SocksFault {
     Stall,
     /// Wants authentication that nobody has.
     NoAcceptableMethod,
+    /// Wants a password though none was offered.
+    WantsPassword,
+    /// Speaks SOCKS4.
+    OtherVersion,
+    /// Answers every CONNECT with what is no SOCKS reply.
+    Rubbish,
+    /// Takes every CONNECT and hangs up.
+    HangUp,
+    /// Never answers the greeting.
+    Mute,
 }
 
 #[derive(Debug)]
@@ -151,7 +161,9 @@ async fn serve(shared: &Shared, mut client: TcpStream) -> io::Result<()> {
     match fault {
         Some(SocksFault::Refuse(code)) => return reply(&mut client, code).await,
         Some(SocksFault::Stall) => return hold(&mut client).await,
-        Some(SocksFault::NoAcceptableMethod) | None => {}
+        Some(SocksFault::Rubbish) => return client.write_all(b"HTTP/1.1 400 Bad\r\n\r\n").await,
+        Some(SocksFault::HangUp) => return client.shutdown().await,
+        _ => {}
     }
     let target = lock(&shared.table).get(&name).copied();
     let Some(target) = target else {
@@ -174,8 +186,19 @@ async fn negotiate(shared: &Shared, client: &mut TcpStream) -> io::Result<Option
     let mut offered = vec![0; usize::from(methods)];
     client.read_exact(&mut offered).await?;
     let fault = *lock(&shared.fault);
-    if fault == Some(SocksFault::NoAcceptableMethod) || !offered.contains(&0) {
-        client.write_all(&[5, 0xff]).await?;
+    let refusal = match fault {
+        Some(SocksFault::Mute) => {
+            hold(client).await?;
+            return Ok(None);
+        }
+        Some(SocksFault::WantsPassword) => Some([5, 2]),
+        Some(SocksFault::OtherVersion) => Some([4, 0]),
+        Some(SocksFault::NoAcceptableMethod) => Some([5, 0xff]),
+        _ if !offered.contains(&0) => Some([5, 0xff]),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        client.write_all(&refusal).await?;
         return Ok(None);
     }
     client.write_all(&[5, 0]).await?;

@@ -17,6 +17,7 @@ use super::resolve::{self, ResolveError};
 use super::slots::{HostKey, NetworkSlots, NoSlot, Slot};
 use super::stream::{DialStream, Meter, Metered, Transport};
 use super::{DialTimings, Dialed, Inner, ProxyAddr, Target};
+use crate::limits::{MAX_DIAL_BYTES, SLOT_WAIT};
 
 /// Makes a connection to the target.
 pub(super) async fn run(inner: &Inner, target: &Target) -> Result<Dialed, DialError> {
@@ -27,20 +28,27 @@ pub(super) async fn run(inner: &Inner, target: &Target) -> Result<Dialed, DialEr
             network: target.network,
         });
     }
+    if !target.is_sound() {
+        return Err(DialError::Resolve {
+            host: target.host.clone(),
+            source: ResolveError::InvalidName {
+                source: "neither a name in ASCII nor an IP address".into(),
+            },
+        });
+    }
     let mut dial = Dial {
         inner,
         target,
         slots: inner.slots.of(target.network),
-        started: Instant::now(),
         budget: Budget {
             total: config.connect_timeout,
             spent: Duration::ZERO,
         },
         timings: DialTimings::default(),
-        held: Vec::with_capacity(2),
+        held: Vec::with_capacity(3),
     };
-    dial.enter().await?;
-    let meter = Arc::new(Meter::default());
+    let meter = inner.traffic.part();
+    meter.cap_reads(MAX_DIAL_BYTES);
     let (stream, remote_ip) = match proxy {
         Some(proxy) => (dial.through(proxy, &meter).await?, None),
         None => dial.direct(&meter).await?,
@@ -55,6 +63,7 @@ pub(super) async fn run(inner: &Inner, target: &Target) -> Result<Dialed, DialEr
     } else {
         (Transport::Plain(stream), None)
     };
+    meter.cap_reads(u64::MAX);
     let Dial { timings, held, .. } = dial;
     Ok(Dialed {
         stream: DialStream::new(transport, meter, held),
@@ -69,7 +78,6 @@ struct Dial<'a> {
     inner: &'a Inner,
     target: &'a Target,
     slots: &'a NetworkSlots,
-    started: Instant,
     budget: Budget,
     timings: DialTimings,
     /// Slots that the connection will hold.
@@ -77,12 +85,19 @@ struct Dial<'a> {
 }
 
 impl Dial<'_> {
-    /// Waits for a place among the network's connections.
-    async fn enter(&mut self) -> Result<(), DialError> {
-        let slot = self.slots.enter().await;
-        self.held.push(slot.map_err(|NoSlot| self.busy())?);
-        self.timings.queue = self.started.elapsed();
-        Ok(())
+    /// Waits for a slot on our side. That is not the relay's time.
+    async fn queue(
+        &mut self,
+        waiting: impl Future<Output = Result<Slot, NoSlot>>,
+    ) -> Result<Slot, DialError> {
+        let (slot, waited) = queued(&self.target.host, self.patience(), waiting).await?;
+        self.timings.queue += waited;
+        Ok(slot)
+    }
+
+    /// Tells how long the dial may still wait for slots.
+    fn patience(&self) -> Duration {
+        SLOT_WAIT.saturating_sub(self.timings.queue)
     }
 
     /// Resolves, checks and connects.
@@ -90,36 +105,37 @@ impl Dial<'_> {
         &mut self,
         meter: &Arc<Meter>,
     ) -> Result<(Metered<TcpStream>, Option<IpAddr>), DialError> {
+        let (slots, host, port) = (self.slots, &self.target.host, self.target.port);
+        if self.target.ip().is_none() {
+            let slot = self.queue(slots.host(HostKey::Name(host.clone()))).await?;
+            self.held.push(slot);
+        }
         let addresses = self.addresses().await?;
-        let (slots, budget, host) = (self.slots, self.budget, &self.target.host);
-        let port = self.target.port;
+        let (budget, connector, patience) = (self.budget, &self.inner.connector, self.patience());
         let begun = Instant::now();
         let won = race(addresses, |ip| async move {
-            let queued = Instant::now();
-            let busy = |NoSlot| DialError::Busy {
-                host: host.clone(),
-                waited: queued.elapsed(),
+            let slots = async {
+                let at_host = slots.host(HostKey::from(ip)).await?;
+                Ok([at_host, slots.enter().await?])
             };
-            let slot = slots.host(HostKey::from(ip)).await.map_err(busy)?;
-            let waited = queued.elapsed();
+            let (slots, waited) = queued(host, patience, slots).await?;
             let address = SocketAddr::new(ip, port);
             // Waiting for a slot is not the relay's time; waiting for other addresses is.
             let mut budget = budget;
             budget.spent += begun.elapsed().saturating_sub(waited);
             let connect = async {
-                TcpStream::connect(address)
-                    .await
-                    .map_err(|source| DialError::Connect { address, source })
+                let failed = |source| DialError::Connect { address, source };
+                connector.connect(address).await.map_err(failed)
             };
             let (stream, took) = budget.spend(Phase::Tcp, connect).await?;
-            Ok((stream, slot, ip, took, waited))
+            Ok((stream, slots, ip, took, waited))
         });
-        let (stream, slot, ip, took, waited) =
+        let (stream, slots, ip, took, waited) =
             won.await.map_err(|errors| most_telling(errors, host))?;
         self.budget.spent += took;
         self.timings.queue += waited;
         self.timings.tcp = Some(took);
-        self.held.push(slot);
+        self.held.extend(slots);
         Ok((Metered::new(no_delay(stream), meter.clone()), Some(ip)))
     }
 
@@ -129,6 +145,8 @@ impl Dial<'_> {
         let found = if let Some(known) = resolve::without_dns(host) {
             known
         } else {
+            let slots = self.slots;
+            let place = self.queue(slots.look_up()).await?;
             let lookup = async {
                 let failed = |source| DialError::Resolve {
                     host: host.clone(),
@@ -138,24 +156,11 @@ impl Dial<'_> {
             };
             let (found, took) = self.budget.spend(Phase::Resolve, lookup).await?;
             self.timings.resolve = Some(took);
+            drop(place);
             found
         };
-        let refused = found.iter().copied().find(|ip| is_special(*ip));
-        let allow_private = self.inner.config.allow_private;
-        let public = found
-            .into_iter()
-            .filter(|ip| allow_private || !is_special(*ip));
-        match (interleave(public), refused) {
-            (order, _) if !order.is_empty() => Ok(order),
-            (_, Some(ip)) => Err(DialError::SpecialAddress {
-                host: host.clone(),
-                ip,
-            }),
-            (_, None) => Err(DialError::Resolve {
-                host: host.clone(),
-                source: ResolveError::NoAddress,
-            }),
-        }
+        let order = allowed(host, found, self.inner.config.allow_private)?;
+        Ok(interleave(order))
     }
 
     /// Connects through a SOCKS5 proxy, which resolves the name.
@@ -165,19 +170,17 @@ impl Dial<'_> {
         meter: &Arc<Meter>,
     ) -> Result<Metered<TcpStream>, DialError> {
         let host = &self.target.host;
-        if !self.inner.config.allow_private {
-            let known = resolve::without_dns(host).into_iter().flatten();
-            if let Some(ip) = known.into_iter().find(|ip| is_special(*ip)) {
-                return Err(DialError::SpecialAddress {
-                    host: host.clone(),
-                    ip,
-                });
-            }
+        if let Some(known) = resolve::without_dns(host) {
+            allowed(host, known, self.inner.config.allow_private)?;
         }
-        let queued = Instant::now();
-        let slot = self.slots.host(HostKey::Name(host.clone())).await;
-        self.held.push(slot.map_err(|NoSlot| self.busy())?);
-        self.timings.queue += queued.elapsed();
+        let key = self
+            .target
+            .ip()
+            .map_or_else(|| HostKey::Name(host.clone()), HostKey::from);
+        let slots = self.slots;
+        let at_host = self.queue(slots.host(key)).await?;
+        let of_network = self.queue(slots.enter()).await?;
+        self.held.extend([at_host, of_network]);
 
         let connect = async {
             TcpStream::connect((proxy.host.as_str(), proxy.port))
@@ -204,13 +207,45 @@ impl Dial<'_> {
         self.timings.proxy = Some(took);
         Ok(stream.into_inner())
     }
+}
 
-    fn busy(&self) -> DialError {
-        let waited = self.started.elapsed();
-        DialError::Busy {
-            host: self.target.host.clone(),
-            waited,
-        }
+/// Waits for slots, and tells how long that took.
+async fn queued<T>(
+    host: &str,
+    patience: Duration,
+    waiting: impl Future<Output = Result<T, NoSlot>>,
+) -> Result<(T, Duration), DialError> {
+    let started = Instant::now();
+    match tokio::time::timeout(patience, waiting).await {
+        Ok(Ok(slots)) => Ok((slots, started.elapsed())),
+        Ok(Err(NoSlot)) | Err(_) => Err(DialError::Busy {
+            host: host.to_owned(),
+            waited: started.elapsed(),
+        }),
+    }
+}
+
+/// Keeps the addresses that may be dialled.
+///
+/// # Security
+/// What is connected to is what this returns, without asking DNS again: a name that leads to a
+/// public address now and to a private one later has both answers judged.
+fn allowed(host: &str, found: Vec<IpAddr>, allow_private: bool) -> Result<Vec<IpAddr>, DialError> {
+    if allow_private && !found.is_empty() {
+        return Ok(found);
+    }
+    let special = found.iter().copied().find(|ip| is_special(*ip));
+    let public: Vec<_> = found.into_iter().filter(|ip| !is_special(*ip)).collect();
+    match special {
+        _ if !public.is_empty() => Ok(public),
+        Some(ip) => Err(DialError::SpecialAddress {
+            host: host.to_owned(),
+            ip,
+        }),
+        None => Err(DialError::Resolve {
+            host: host.to_owned(),
+            source: ResolveError::NoAddress,
+        }),
     }
 }
 
@@ -280,6 +315,23 @@ mod tests {
             address,
             source: kind.into(),
         }
+    }
+
+    #[test]
+    fn only_public_addresses_are_left_unless_private_ones_are_allowed() {
+        let ips = |text: &str| -> Vec<IpAddr> {
+            text.split_whitespace()
+                .map(|ip| ip.parse().unwrap())
+                .collect()
+        };
+        let kept = |found: &str, allow_private| allowed("relay.example", ips(found), allow_private);
+        let mixed = "8.8.8.8 10.0.0.1 ::ffff:8.8.4.4 2606:4700::1 fd00::1";
+        assert_eq!(kept(mixed, false).unwrap(), ips("8.8.8.8 2606:4700::1"));
+        assert_eq!(kept(mixed, true).unwrap(), ips(mixed));
+        let reason = |found, allow| kept(found, allow).unwrap_err().reason();
+        assert_eq!(reason("127.0.0.1 ::1", false), "special_address");
+        assert_eq!(reason("", false), "dns_no_address");
+        assert_eq!(reason("", true), "dns_no_address");
     }
 
     #[test]

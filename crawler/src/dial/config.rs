@@ -92,11 +92,14 @@ pub struct NetworkConfig {
     pub proxy: Option<ProxyAddr>,
     /// The most connections open at once.
     pub max_connections: NonZeroU32,
-    /// The most connections open at once to one IPv4 address, one IPv6 /64, or behind a proxy
-    /// one name.
+    /// The most connections open at once to one IPv4 address or one IPv6 /64, and to one name;
+    /// behind a proxy the name is all that is known.
     pub max_connections_per_ip: NonZeroU32,
     /// The most connections begun in a second; none is no limit.
     pub max_dials_per_second: Option<NonZeroU32>,
+    /// The most connections begun in a second to one IPv4 address or one IPv6 /64, and to one
+    /// name; none is no limit.
+    pub max_dials_per_second_per_ip: Option<NonZeroU32>,
     /// The time for a connection: resolving, connecting, proxy and TLS together.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
@@ -114,6 +117,7 @@ impl NetworkConfig {
             Network::I2p => (Some(4447), 25, 5, 90),
             Network::Loki => (Some(1080), 25, 5, 30),
         };
+        let per_second_per_ip = per_second.min(10);
         Self {
             enabled: proxy_port.is_none(),
             proxy: proxy_port.map(|port| ProxyAddr {
@@ -123,6 +127,7 @@ impl NetworkConfig {
             max_connections: non_zero(max_connections),
             max_connections_per_ip: non_zero(8),
             max_dials_per_second: Some(non_zero(per_second)),
+            max_dials_per_second_per_ip: Some(non_zero(per_second_per_ip)),
             connect_timeout: Duration::from_secs(timeout_secs),
             accept_invalid_certs: false,
         }
@@ -162,6 +167,8 @@ struct Written {
     max_connections_per_ip: Option<NonZeroU32>,
     #[serde(default)]
     max_dials_per_second: Setting<NonZeroU32>,
+    #[serde(default)]
+    max_dials_per_second_per_ip: Setting<NonZeroU32>,
     #[serde(default, with = "duration::option")]
     connect_timeout: Option<Duration>,
     accept_invalid_certs: Option<bool>,
@@ -206,6 +213,9 @@ where
         max_dials_per_second: written
             .max_dials_per_second
             .or(default.max_dials_per_second),
+        max_dials_per_second_per_ip: written
+            .max_dials_per_second_per_ip
+            .or(default.max_dials_per_second_per_ip),
         connect_timeout: written.connect_timeout.unwrap_or(default.connect_timeout),
         accept_invalid_certs: written
             .accept_invalid_certs

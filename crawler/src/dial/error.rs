@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::proxy_addr::ProxyAddr;
 use super::resolve::ResolveError;
+use super::stream::ReadCapReached;
 use super::tls::CertificateVerdict;
 
 /// The steps of making a connection, in order.
@@ -207,6 +208,7 @@ impl DialError {
             Self::ProxyDown { .. } => "proxy_down",
             Self::Proxy { source, .. } => proxy_reason(source),
             Self::Certificate { verdict, .. } => verdict.reason(),
+            Self::Tls { source, .. } if ReadCapReached::in_chain(source).is_some() => "byte_cap",
             Self::Tls { .. } => "tls_failed",
             Self::TimedOut { phase, .. } => match phase {
                 Phase::Queue => "queue_timeout",

@@ -1,20 +1,26 @@
-//! Who may dial when: slots per network and per host, and a pace for new connections.
+//! Who may dial when: slots per network and per host, and a pace for new connections of each.
 //!
-//! Slots are politeness and self-defence: thousands of relay names can lead to one machine.
+//! Slots are politeness and self-defence: thousands of relay names can lead to one machine, and
+//! one name to thousands of machines.
+//!
+//! # Correctness
+//! Slots are taken in one order: the name's, the address's, the network's. Nobody holds a slot of
+//! the network while waiting for one of a host, so those who queue for a slow host keep nobody
+//! from other hosts; and since the order is one, no two dials wait for each other for ever.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bigbrotr_core::network::Network;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::config::{NetworkConfig, NetworksConfig};
-use crate::limits::{IDLE_HOST_SLOTS, SLOT_WAIT};
+use super::pace::Pace;
+use crate::limits::{HOST_QUEUE_PER_SLOT, IDLE_HOST_SLOTS, SLOT_WAIT};
 
 /// A place held by an open connection.
 pub(super) type Slot = OwnedSemaphorePermit;
@@ -29,7 +35,7 @@ pub(super) enum HostKey {
     V4(Ipv4Addr),
     /// A /64 is one site: its owner has 2^64 addresses.
     V6([u16; 4]),
-    /// Behind a proxy the name is all that is known.
+    /// A name may lead to other addresses each time; behind a proxy it is all that is known.
     Name(String),
 }
 
@@ -64,32 +70,51 @@ impl Slots {
 
 #[derive(Debug)]
 pub(super) struct NetworkSlots {
+    lookups: Arc<Semaphore>,
     connections: Arc<Semaphore>,
-    hosts: KeyedSlots<HostKey>,
     pace: Option<Pace>,
+    hosts: Hosts<HostKey>,
 }
 
 impl NetworkSlots {
     fn new(config: &NetworkConfig) -> Self {
+        let connections = config.max_connections.get() as usize;
         Self {
-            connections: Arc::new(Semaphore::new(config.max_connections.get() as usize)),
-            hosts: KeyedSlots::new(config.max_connections_per_ip.get() as usize),
-            pace: config.max_dials_per_second.map(Pace::new),
+            lookups: Arc::new(Semaphore::new(connections)),
+            connections: Arc::new(Semaphore::new(connections)),
+            pace: config.max_dials_per_second.map(Pace::even),
+            hosts: Hosts::new(
+                config.max_connections_per_ip.get() as usize,
+                config.max_dials_per_second_per_ip,
+            ),
         }
     }
 
-    /// Waits for a connection slot of the network, then for the pace.
-    pub(super) async fn enter(&self) -> Result<Slot, NoSlot> {
-        let slot = acquire(self.connections.clone()).await?;
-        if let Some(pace) = &self.pace {
-            tokio::time::sleep_until(pace.reserve(Instant::now())?).await;
+    /// Waits for a place among those who ask DNS: as many as there may be connections.
+    pub(super) async fn look_up(&self) -> Result<Slot, NoSlot> {
+        acquire(self.lookups.clone()).await
+    }
+
+    /// Waits for a connection slot of the host, then for its pace. Gives up at once where many
+    /// wait already: who waits keeps the caller from asking for other hosts.
+    pub(super) async fn host(&self, key: HostKey) -> Result<Slot, NoSlot> {
+        let host = self.hosts.get(key);
+        let in_queue = host.queue.clone().try_acquire_owned();
+        let _in_queue = in_queue.map_err(|_full| NoSlot)?;
+        let slot = acquire(host.slots.clone()).await?;
+        if let Some(pace) = &host.pace {
+            pace.wait().await?;
         }
         Ok(slot)
     }
 
-    /// Waits for a connection slot of the host.
-    pub(super) async fn host(&self, key: HostKey) -> Result<Slot, NoSlot> {
-        acquire(self.hosts.get(key)).await
+    /// Waits for a connection slot of the network, then for its pace.
+    pub(super) async fn enter(&self) -> Result<Slot, NoSlot> {
+        let slot = acquire(self.connections.clone()).await?;
+        if let Some(pace) = &self.pace {
+            pace.wait().await?;
+        }
+        Ok(slot)
     }
 }
 
@@ -101,63 +126,81 @@ async fn acquire(semaphore: Arc<Semaphore>) -> Result<Slot, NoSlot> {
     }
 }
 
-/// One semaphore per key; those that nobody uses are swept when they are many.
+/// What is shared by the dials to one host.
+#[derive(Debug, Clone)]
+struct Host {
+    slots: Arc<Semaphore>,
+    /// Places for those who wait.
+    queue: Arc<Semaphore>,
+    pace: Option<Arc<Pace>>,
+}
+
+impl Host {
+    /// Says whether forgetting the host would let somebody dial who now has to wait.
+    fn matters(&self, now: Instant) -> bool {
+        // A slot or a wait for one holds the semaphore as well.
+        Arc::strong_count(&self.slots) > 1
+            || self.pace.as_ref().is_some_and(|pace| pace.matters(now))
+    }
+}
+
+/// The hosts that are dialled; those that nobody uses are swept when they are many.
 #[derive(Debug)]
-struct KeyedSlots<K> {
-    per_key: usize,
-    keys: Mutex<HashMap<K, Arc<Semaphore>>>,
+struct Hosts<K> {
+    slots: usize,
+    per_second: Option<NonZeroU32>,
+    hosts: Mutex<HashMap<K, Host>>,
 }
 
-impl<K: Eq + Hash> KeyedSlots<K> {
-    fn new(per_key: usize) -> Self {
+impl<K: Eq + Hash> Hosts<K> {
+    fn new(slots: usize, per_second: Option<NonZeroU32>) -> Self {
         Self {
-            per_key,
-            keys: Mutex::new(HashMap::new()),
+            slots,
+            per_second,
+            hosts: Mutex::new(HashMap::new()),
         }
     }
 
-    fn get(&self, key: K) -> Arc<Semaphore> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= IDLE_HOST_SLOTS && !keys.contains_key(&key) {
-            // A slot or a wait for one holds the semaphore as well.
-            keys.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+    fn get(&self, key: K) -> Host {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Swept at powers of two only: hosts that all matter must not be looked through each time.
+        let len = hosts.len();
+        if len >= IDLE_HOST_SLOTS && len.is_power_of_two() && !hosts.contains_key(&key) {
+            let now = Instant::now();
+            hosts.retain(|_, host| host.matters(now));
         }
-        keys.entry(key)
-            .or_insert_with(|| Arc::new(Semaphore::new(self.per_key)))
-            .clone()
-    }
-}
-
-/// Spreads dials evenly over time.
-#[derive(Debug)]
-struct Pace {
-    interval: Duration,
-    next: Mutex<Option<Instant>>,
-}
-
-impl Pace {
-    fn new(per_second: NonZeroU32) -> Self {
-        Self {
-            interval: Duration::from_secs(1) / per_second.get(),
-            next: Mutex::new(None),
-        }
-    }
-
-    /// Takes the next moment that is free, unless it is too far away.
-    fn reserve(&self, now: Instant) -> Result<Instant, NoSlot> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = next.map_or(now, |next| next.max(now));
-        if at - now > SLOT_WAIT {
-            return Err(NoSlot);
-        }
-        *next = Some(at + self.interval);
-        Ok(at)
+        let host = hosts.entry(key).or_insert_with(|| Host {
+            slots: Arc::new(Semaphore::new(self.slots)),
+            queue: Arc::new(Semaphore::new(
+                self.slots
+                    .saturating_mul(HOST_QUEUE_PER_SLOT)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
+            pace: self.per_second.map(|rate| Arc::new(Pace::bursting(rate))),
+        });
+        host.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn slots(per_host: u32, connections: u32) -> NetworkSlots {
+        NetworkSlots::new(&NetworkConfig {
+            max_connections: NonZeroU32::new(connections).unwrap(),
+            max_connections_per_ip: NonZeroU32::new(per_host).unwrap(),
+            max_dials_per_second: None,
+            max_dials_per_second_per_ip: None,
+            ..NetworkConfig::default_of(Network::Clearnet)
+        })
+    }
+
+    fn name(name: &str) -> HostKey {
+        HostKey::Name(name.to_owned())
+    }
 
     #[test]
     fn a_v6_site_is_one_host() {
@@ -169,34 +212,61 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_has_its_slots_and_no_more() {
-        let slots = KeyedSlots::new(1);
-        let held = acquire(slots.get("a")).await.unwrap();
-        assert!(acquire(slots.get("b")).await.is_ok());
-        assert_eq!(acquire(slots.get("a")).await.unwrap_err(), NoSlot);
+        let slots = slots(1, 10);
+        let held = slots.host(name("a")).await.unwrap();
+        assert!(slots.host(name("b")).await.is_ok());
+        assert_eq!(slots.host(name("a")).await.unwrap_err(), NoSlot);
         drop(held);
-        assert!(acquire(slots.get("a")).await.is_ok());
-    }
-
-    #[test]
-    fn idle_hosts_are_forgotten_and_busy_ones_are_not() {
-        let slots = KeyedSlots::new(1);
-        let busy = slots.get(0);
-        for key in 1..=IDLE_HOST_SLOTS {
-            slots.get(key);
-        }
-        assert!(slots.keys.lock().unwrap().len() <= 2);
-        assert!(Arc::ptr_eq(&busy, &slots.get(0)));
+        assert!(slots.host(name("a")).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pace_spreads_dials_and_gives_up_on_a_long_queue() {
-        let pace = Pace::new(NonZeroU32::new(10).unwrap());
-        let now = Instant::now();
-        assert_eq!(pace.reserve(now).unwrap(), now);
-        assert_eq!(pace.reserve(now).unwrap(), now + Duration::from_millis(100));
-        let later = now + Duration::from_secs(5);
-        assert_eq!(pace.reserve(later).unwrap(), later);
-        while pace.reserve(later).is_ok() {}
-        assert_eq!(pace.reserve(later), Err(NoSlot));
+    async fn a_long_queue_for_a_host_turns_away_at_once() {
+        let slots = slots(1, 10);
+        let _held = slots.host(name("a")).await.unwrap();
+        let mut waiting: Vec<_> = (0..HOST_QUEUE_PER_SLOT)
+            .map(|_| Box::pin(slots.host(name("a"))))
+            .collect();
+        for wait in &mut waiting {
+            assert!(futures_util::poll!(wait).is_pending());
+        }
+        let before = Instant::now();
+        assert_eq!(slots.host(name("a")).await.unwrap_err(), NoSlot);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        drop(waiting);
+        let mut wait = Box::pin(slots.host(name("a")));
+        assert!(futures_util::poll!(&mut wait).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_has_a_pace_of_its_own() {
+        let slots = NetworkSlots::new(&NetworkConfig {
+            max_dials_per_second_per_ip: NonZeroU32::new(2),
+            ..NetworkConfig::default_of(Network::Clearnet)
+        });
+        let before = Instant::now();
+        for _ in 0..2 {
+            slots.host(name("a")).await.unwrap();
+        }
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        slots.host(name("a")).await.unwrap();
+        assert!(before.elapsed() >= Duration::from_millis(500));
+        let before = Instant::now();
+        slots.host(name("b")).await.unwrap();
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_hosts_are_forgotten_and_those_that_matter_are_not() {
+        let hosts = Hosts::new(1, NonZeroU32::new(1));
+        let busy = hosts.get(0);
+        let paced = hosts.get(1).pace.unwrap();
+        paced.reserve(Instant::now()).unwrap();
+        for key in 2..=IDLE_HOST_SLOTS {
+            hosts.get(key);
+        }
+        assert!(hosts.hosts.lock().unwrap().len() <= 3);
+        assert!(Arc::ptr_eq(&busy.slots, &hosts.get(0).slots));
+        assert!(Arc::ptr_eq(&paced, &hosts.get(1).pace.unwrap()));
     }
 }

@@ -19,6 +19,8 @@ pub struct Meter {
     read: AtomicU64,
     written: AtomicU64,
     read_cap: AtomicU64,
+    /// Counts the same bytes together with others'.
+    whole: Option<Arc<Meter>>,
 }
 
 impl Default for Meter {
@@ -27,11 +29,20 @@ impl Default for Meter {
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
             read_cap: AtomicU64::new(u64::MAX),
+            whole: None,
         }
     }
 }
 
 impl Meter {
+    /// Makes a meter whose bytes count in this one as well.
+    pub(super) fn part(self: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self {
+            whole: Some(self.clone()),
+            ..Self::default()
+        })
+    }
+
     /// Returns the bytes received so far.
     pub fn read_bytes(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
@@ -45,6 +56,20 @@ impl Meter {
     /// Makes reads fail with [`ReadCapReached`] once this many bytes were received in all.
     pub fn cap_reads(&self, bytes: u64) {
         self.read_cap.store(bytes, Ordering::Relaxed);
+    }
+
+    fn count_read(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.count_read(bytes);
+        }
+    }
+
+    fn count_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.count_written(bytes);
+        }
     }
 }
 
@@ -111,8 +136,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             buf.advance(read);
             polled
         };
-        let read = buf.filled().len() - before;
-        self.meter.read.fetch_add(read as u64, Ordering::Relaxed);
+        self.meter.count_read(buf.filled().len() - before);
         polled
     }
 }
@@ -125,9 +149,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = polled {
-            self.meter
-                .written
-                .fetch_add(written as u64, Ordering::Relaxed);
+            self.meter.count_written(written);
         }
         polled
     }
@@ -219,7 +241,8 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_counted_and_reads_end_at_the_cap() {
         let (near, mut far) = tokio::io::duplex(64);
-        let meter = Arc::new(Meter::default());
+        let whole = Arc::new(Meter::default());
+        let meter = whole.part();
         let mut near = Metered::new(near, meter.clone());
         near.write_all(b"abc").await.unwrap();
         far.write_all(b"12345678").await.unwrap();
@@ -237,5 +260,6 @@ mod tests {
             ReadCapReached::in_chain(&error),
             Some(ReadCapReached { cap_bytes: 6 })
         );
+        assert_eq!((whole.read_bytes(), whole.written_bytes()), (6, 3));
     }
 }

@@ -1,11 +1,14 @@
 //! Where a connection leads: host, port, TLS and network. It resolves nothing.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bigbrotr_core::network::Network;
 use bigbrotr_core::relay_url::RelayUrl;
 use url::Url;
+
+/// The longest host name, bytes (RFC 1035).
+const MAX_HOST_BYTES: usize = 253;
 
 /// The end of a connection to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,9 +38,11 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Makes a target; the network follows from the host.
+    /// Makes a target; the network follows from the host. The numeric spellings of an IPv4
+    /// address that browsers and C libraries know (`0x7f.1`, `2130706433`) become that address.
     pub fn new(host: &str, port: u16, tls: bool) -> Self {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let host = numeric_ip(&host).map_or(host, |ip| ip.to_string());
         let network = network_of(&host);
         Self {
             host,
@@ -69,6 +74,20 @@ impl Target {
         Ok(Self::new(&host, port, tls))
     }
 
+    /// Says whether the host is an IP address, or a name of the characters that names have and
+    /// that nobody reads as an address.
+    ///
+    /// # Security
+    /// What is no name is asked neither of DNS nor of a proxy, which may take it for an address
+    /// of its own: `::1%lo`.
+    pub(super) fn is_sound(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        self.ip().is_some()
+            || (1..=MAX_HOST_BYTES).contains(&self.host.len())
+                && self.host.bytes().all(plain)
+                && !ends_in_number(&self.host)
+    }
+
     /// Returns the host as an IP address, if it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
@@ -93,6 +112,23 @@ impl fmt::Display for Target {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// Reads the spellings of an IPv4 address other than four decimal numbers.
+fn numeric_ip(host: &str) -> Option<Ipv4Addr> {
+    match ends_in_number(host).then(|| url::Host::parse(host)) {
+        Some(Ok(url::Host::Ipv4(ip))) => Some(ip),
+        _ => None,
+    }
+}
+
+/// Tells hosts that are an IPv4 address or nothing, as the WHATWG URL parser does.
+fn ends_in_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    match last.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 
@@ -123,6 +159,43 @@ mod tests {
             ("10.0.0.1", Network::Clearnet),
         ] {
             assert_eq!(Target::new(host, 80, false).network, network, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_in_every_spelling() {
+        for host in [
+            "127.1",
+            "0x7f.1",
+            "0X7F000001",
+            "2130706433",
+            "0177.0.0.01",
+            "127.0.0.1.",
+        ] {
+            assert_eq!(Target::new(host, 80, false).host, "127.0.0.1", "{host}");
+        }
+        for host in [
+            "relay.example",
+            "https_1.x.com",
+            "8.8.8.8",
+            "2001:db8::1",
+            "localhost",
+        ] {
+            assert!(Target::new(host, 80, false).is_sound(), "{host}");
+        }
+        let long = "a.".repeat(127) + "aa";
+        for host in [
+            "",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "x.0xa",
+            "::1%lo",
+            "[::1]",
+            "a b",
+            "é.com",
+            &long,
+        ] {
+            assert!(!Target::new(host, 80, false).is_sound(), "{host}");
         }
     }
 

@@ -27,6 +27,7 @@ use super::websocket::{self, UpgradeError, WebSocket, WebSocketLimits};
 pub struct GuardedTransport {
     dialer: Dialer,
     limits: WebSocketLimits,
+    max_bytes: Option<u64>,
 }
 
 /// Why the SDK got no connection.
@@ -45,11 +46,25 @@ enum ConnectError {
 impl GuardedTransport {
     /// Makes a transport over the dialer.
     pub fn new(dialer: Dialer, limits: WebSocketLimits) -> Self {
-        Self { dialer, limits }
+        Self {
+            dialer,
+            limits,
+            max_bytes: None,
+        }
+    }
+
+    /// Ends each connection once it has received this many bytes.
+    #[must_use]
+    pub fn with_max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
     }
 
     async fn open(&self, url: &Url) -> Result<WebSocket, ConnectError> {
         let connection = self.dialer.dial(&Target::from_url(url)?).await?;
+        if let Some(bytes) = self.max_bytes {
+            connection.stream.meter().cap_reads(bytes);
+        }
         let (socket, _) = websocket::upgrade(connection.stream, url.as_str(), &self.limits).await?;
         Ok(socket)
     }

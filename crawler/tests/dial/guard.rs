@@ -26,7 +26,17 @@ async fn special_addresses_are_refused_in_every_spelling() {
         "169.254.169.254",
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001:0:7f00:1::",
+        "::7f00:1",
+        "fe80::1",
         "0.0.0.0",
+        "100.64.0.1",
+        "127.1",
+        "0x7f.1",
+        "0177.0.0.1",
+        "2130706433",
+        "0",
     ] {
         let error = dialer
             .dial(&Target::new(host, 80, false))
@@ -61,6 +71,25 @@ async fn a_name_is_judged_by_what_it_resolves_to() {
     assert_eq!(dial("rebind.example").await, "special_address");
     assert_eq!(dial("empty.example").await, "dns_no_address");
     assert_eq!(dial("other.example").await, "dns_not_found");
+}
+
+#[tokio::test]
+async fn what_is_no_name_is_asked_of_nobody() {
+    let dialer = Dialer::with(private(), Arc::new(NoDns), &[]).unwrap();
+    for host in [
+        "",
+        "::1%lo",
+        "[::1]",
+        "256.1.1.1",
+        "a b",
+        "a,b.com",
+        "caf\u{e9}.com",
+    ] {
+        let target = Target::new(host, 80, false);
+        let error = dialer.dial(&target).await.unwrap_err();
+        assert_eq!(error.reason(), "dns_invalid_name", "{host}");
+        assert!(error.is_permanent());
+    }
 }
 
 #[tokio::test]

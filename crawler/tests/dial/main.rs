@@ -5,8 +5,10 @@
     reason = "a test that cannot be set up has to fail"
 )]
 
+mod fairness;
 mod guard;
 mod http;
+mod rebinding;
 mod socks;
 mod support;
 mod tls;

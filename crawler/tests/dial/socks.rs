@@ -41,12 +41,27 @@ async fn special_addresses_are_not_asked_of_a_proxy() {
         .await
         .unwrap();
     let dialer = over(&server);
-    for host in ["127.0.0.1", "localhost", "192.168.1.1"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "192.168.1.1",
+        "0x7f.1",
+        "2130706433",
+        "::1",
+    ] {
         let error = dialer
             .dial(&Target::new(host, 80, false))
             .await
             .unwrap_err();
         assert_eq!(error.reason(), "special_address", "{host}");
+    }
+    // What a proxy may read as an address of its own.
+    for host in ["::1%lo", "[::1]", "127.0.0.0.1"] {
+        let error = dialer
+            .dial(&Target::new(host, 80, false))
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "dns_invalid_name", "{host}");
     }
     assert!(server.requested().is_empty());
 }
@@ -62,7 +77,19 @@ async fn the_fault_of_the_relay_is_told_from_that_of_the_proxy() {
         (SocksFault::Refuse(4), "proxy_host_unreachable"),
         (SocksFault::Refuse(5), "proxy_host_refused"),
         (SocksFault::Refuse(1), "proxy_general_failure"),
+        (SocksFault::Refuse(2), "proxy_not_allowed"),
+        (SocksFault::Refuse(3), "proxy_host_unreachable"),
+        (SocksFault::Refuse(6), "proxy_host_unreachable"),
+        (SocksFault::Refuse(7), "proxy_failed"),
+        (SocksFault::Refuse(8), "proxy_failed"),
+        // Tor's own code for an onion service whose descriptor is not found.
+        (SocksFault::Refuse(0xf0), "proxy_failed"),
         (SocksFault::NoAcceptableMethod, "proxy_failed"),
+        (SocksFault::WantsPassword, "proxy_failed"),
+        (SocksFault::OtherVersion, "proxy_failed"),
+        (SocksFault::Rubbish, "proxy_failed"),
+        (SocksFault::HangUp, "proxy_failed"),
+        (SocksFault::Mute, "proxy_timeout"),
         (SocksFault::Stall, "proxy_timeout"),
     ] {
         server.set_fault(Some(fault));

@@ -1,13 +1,18 @@
 //! Dialers and names for the tests.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bigbrotr_core::network::Network;
-use bigbrotr_crawler::dial::{Dialer, NetworkConfig, NetworksConfig, Resolve, TableResolver};
+use bigbrotr_crawler::dial::{
+    Connect, Dialer, NetworkConfig, NetworksConfig, Resolve, TableResolver,
+};
 use bigbrotr_testkit::socks::SocksServer;
 use futures_util::future::BoxFuture;
+use tokio::net::TcpStream;
 
 /// Loopback allowed, short times.
 pub(crate) fn private() -> NetworksConfig {
@@ -66,4 +71,77 @@ impl Resolve for SilentDns {
     ) -> BoxFuture<'a, Result<Vec<IpAddr>, bigbrotr_crawler::dial::ResolveError>> {
         Box::pin(std::future::pending())
     }
+}
+
+/// A resolver that answers each time with the next of these, and with the last for ever.
+pub(crate) struct Fickle(Mutex<VecDeque<Vec<IpAddr>>>);
+
+impl Fickle {
+    pub(crate) fn new(answers: &[&[&str]]) -> Self {
+        let ips = |list: &&[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
+        Self(Mutex::new(answers.iter().map(ips).collect()))
+    }
+}
+
+impl Resolve for Fickle {
+    fn resolve<'a>(
+        &'a self,
+        _host: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, bigbrotr_crawler::dial::ResolveError>> {
+        let mut answers = self.0.lock().unwrap();
+        let answer = answers.front().unwrap().clone();
+        if answers.len() > 1 {
+            answers.pop_front();
+        }
+        Box::pin(async move { Ok(answer) })
+    }
+}
+
+/// A public address that stands for this machine.
+pub(crate) const HERE: &str = "8.8.8.8";
+/// A public address that never takes a connection, nor refuses one.
+pub(crate) const NOWHERE: &str = "2606:4700::1";
+
+/// Puts public addresses on this machine: only so can be seen that others are not connected to.
+#[derive(Default)]
+pub(crate) struct Detour(Mutex<Vec<IpAddr>>);
+
+impl Detour {
+    /// Returns the addresses that were connected to, in order.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+impl Connect for Detour {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
+        self.0.lock().unwrap().push(address.ip());
+        Box::pin(async move {
+            match address.ip().to_string().as_str() {
+                HERE => {
+                    // Connected at once, so that a paused clock does not run away.
+                    let here = (Ipv4Addr::LOCALHOST, address.port());
+                    let stream = std::net::TcpStream::connect(here)?;
+                    stream.set_nonblocking(true)?;
+                    TcpStream::from_std(stream)
+                }
+                NOWHERE => std::future::pending().await,
+                _ => Err(io::ErrorKind::ConnectionRefused.into()),
+            }
+        })
+    }
+}
+
+/// A dialer under the whole guard: no private address is allowed.
+pub(crate) fn guarded(
+    config: NetworksConfig,
+    resolver: impl Resolve,
+    detour: &Arc<Detour>,
+) -> Dialer {
+    Dialer::over(config, Arc::new(resolver), detour.clone(), &[]).unwrap()
 }

@@ -38,6 +38,7 @@ pub(crate) fn networks() -> NetworksConfig {
         connect_timeout: Duration::from_secs(2),
         max_connections_per_ip: NonZeroU32::new(1_000).unwrap(),
         max_dials_per_second: None,
+        max_dials_per_second_per_ip: None,
         ..NetworkConfig::default_of(Network::Clearnet)
     };
     NetworksConfig {

@@ -42,7 +42,8 @@ async fn each_page_has_a_subscription_of_its_own_and_closes_it() {
         .into_iter()
         .map(|req| req.sub_id)
         .collect();
-    assert_eq!(ids, ["b1", "b2", "b3"]);
+    assert!(ids.iter().all(|id| (1..=64).contains(&id.len())));
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
     // A subscription left open would bring this event before its own answer does.
     let event = EventMaker::new(START + 50).sign(&author_keys(7, 0));
     let outcome = session.publish(&event, Duration::from_secs(2)).await;

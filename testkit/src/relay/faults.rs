@@ -9,6 +9,7 @@ use bigbrotr_core::event::EventId;
 use bigbrotr_core::message::ReplyPrefix;
 
 pub use super::store::Order;
+pub use super::wire::Wire;
 
 /// One thing that goes wrong. Several can be in force at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,13 @@ pub enum ConnectionFault {
     BanReconnects(Duration),
     /// Ends every session this long after it began, without a close frame.
     CutAfter(Duration),
+    /// These bytes as soon as there is a connection, NIP-11 included: in place of the TLS
+    /// handshake, where there is one.
+    Greet(Wire),
+    /// These bytes in place of the answer to the upgrade.
+    Answer(Wire),
+    /// These bytes on the WebSocket before any question is read.
+    Begin(Wire),
 }
 
 /// What goes wrong with the NIP-11 document.
@@ -77,6 +85,10 @@ pub enum InformationFault {
     NoCors,
     /// Ends the connection in the middle of the body.
     Cut,
+    /// These bytes in place of the answer.
+    Answer(Wire),
+    /// These bytes as the body, with a correct head.
+    Bytes(Vec<u8>),
 }
 
 /// What goes wrong with the answer to a REQ.
@@ -154,6 +166,8 @@ pub enum ReadFault {
     Latency(Duration),
     /// Each answer leaves out another quarter of the events.
     Inconsistent,
+    /// These bytes in place of the answer.
+    Answer(Wire),
 }
 
 impl ReadFault {
@@ -195,6 +209,8 @@ pub enum WriteFault {
     WrongId,
     /// Waits before the answer.
     Latency(Duration),
+    /// These bytes in place of the answer; the event is not kept.
+    Answer(Wire),
 }
 
 impl WriteFault {

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::io::BoxedIo;
+use super::wire::Wire;
 use crate::limits::MAX_HEAD_BYTES;
 
 /// The headers that NIP-11 demands.
@@ -127,6 +128,14 @@ pub(super) async fn switch_protocols(io: &mut BoxedIo, key: &str) -> io::Result<
     );
     io.write_all(head.as_bytes()).await?;
     io.flush().await
+}
+
+/// Sends bytes as they are, and holds the connection where they do not close it.
+pub(super) async fn put(io: &mut BoxedIo, wire: &Wire) -> io::Result<()> {
+    if !wire.send(io).await? {
+        hold(io).await;
+    }
+    Ok(())
 }
 
 /// Reads and ignores until the client leaves; the caller ends it when the relay stops.

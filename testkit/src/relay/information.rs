@@ -75,6 +75,12 @@ pub(super) async fn answer(shared: &Shared, mut io: BoxedIo) -> io::Result<()> {
             io.write_all(&json.as_bytes()[..json.len() / 2]).await?;
             io.shutdown().await
         }
+        InformationFault::Answer(wire) => http::put(io, wire).await,
+        InformationFault::Bytes(bytes) => {
+            http::write_head(io, 200, &headers, Some(bytes.len())).await?;
+            io.write_all(bytes).await?;
+            io.shutdown().await
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::http::{self, Request};
 use super::io::{BoxedIo, CountedStream};
 use super::shared::Shared;
 use super::stats::Counters;
+use super::wire::Wire;
 use super::{information, lock, session};
 use crate::limits::HEAD_TIMEOUT;
 
@@ -122,6 +123,14 @@ async fn serve(
     }
     stream.set_nodelay(true)?;
     let stream = CountedStream::new(stream, shared.counters.clone());
+    let greetings = shared.take_faults(|fault| match fault {
+        Fault::Connection(ConnectionFault::Greet(wire)) => Some(wire),
+        _ => None,
+    });
+    if let Some(wire) = greetings.first() {
+        let mut io: BoxedIo = Box::new(stream);
+        return http::put(&mut io, wire).await;
+    }
     let mut io: BoxedIo = match acceptor {
         None => Box::new(stream),
         Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
@@ -134,10 +143,10 @@ async fn serve(
     };
     let request = request?;
     if let Some(key) = request.websocket_key() {
-        let Some(cut_after) = upgrade(&shared, &mut io, key).await? else {
+        let Some(opening) = upgrade(&shared, &mut io, key).await? else {
             return Ok(());
         };
-        session::run(shared, io, request.rest, cut_after).await;
+        session::run(shared, io, request.rest, opening).await;
         Ok(())
     } else if request.wants_information() {
         Counters::bump(&shared.counters.information_requests);
@@ -164,19 +173,25 @@ fn is_refused(shared: &Shared) -> bool {
     })
 }
 
-/// Answers the upgrade. Returns when the session has to be cut (`Some(None)`: never), or `None`
-/// when there is no session.
-async fn upgrade(
-    shared: &Shared,
-    io: &mut BoxedIo,
-    key: &str,
-) -> io::Result<Option<Option<Instant>>> {
+/// How a session begins and ends, where that is scripted.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// When the session is cut.
+    pub(super) cut_at: Option<Instant>,
+    /// What is sent before any question is read.
+    pub(super) wire: Option<Wire>,
+}
+
+/// Answers the upgrade; `None` when there is no session.
+async fn upgrade(shared: &Shared, io: &mut BoxedIo, key: &str) -> io::Result<Option<Opening>> {
     let faults = shared.take_faults(|fault| match fault {
-        Fault::Connection(ConnectionFault::Refuse | ConnectionFault::BanReconnects(_)) => None,
+        Fault::Connection(
+            ConnectionFault::Refuse | ConnectionFault::BanReconnects(_) | ConnectionFault::Greet(_),
+        ) => None,
         Fault::Connection(fault) => Some(fault),
         _ => None,
     });
-    let (mut key, mut cut_after) = (key, None);
+    let (mut key, mut opening) = (key, Opening::default());
     for fault in &faults {
         match fault {
             ConnectionFault::NoHandshake => {
@@ -197,12 +212,19 @@ async fn upgrade(
             }
             ConnectionFault::WrongAcceptKey => key = "another key",
             ConnectionFault::HandshakeDelay(delay) => sleep(*delay).await,
-            ConnectionFault::CutAfter(time) => cut_after = Some(Instant::now() + *time),
-            ConnectionFault::Refuse | ConnectionFault::BanReconnects(_) => {}
+            ConnectionFault::CutAfter(time) => opening.cut_at = Some(Instant::now() + *time),
+            ConnectionFault::Answer(wire) => {
+                http::put(io, wire).await?;
+                return Ok(None);
+            }
+            ConnectionFault::Begin(wire) => opening.wire = Some(wire.clone()),
+            ConnectionFault::Refuse
+            | ConnectionFault::BanReconnects(_)
+            | ConnectionFault::Greet(_) => {}
         }
     }
     http::switch_protocols(io, key).await?;
-    Ok(Some(cut_after))
+    Ok(Some(opening))
 }
 
 /// Answers what is neither an upgrade nor a NIP-11 request.

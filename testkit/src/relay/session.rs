@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::outbox::{Outbox, Step};
 use super::io::BoxedIo;
+use super::listener::Opening;
 use super::shared::{Live, Shared};
 use super::stats::Counters;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_SUBSCRIPTIONS, READ_BUFFER_BYTES, WRITE_TIMEOUT};
@@ -44,13 +45,8 @@ struct Subscription {
     after: u64,
 }
 
-/// Runs a session until either side ends it or `cut_at` comes.
-pub(super) async fn run(
-    shared: Arc<Shared>,
-    io: BoxedIo,
-    first_bytes: Vec<u8>,
-    cut_at: Option<Instant>,
-) {
+/// Runs a session until either side or its script ends it.
+pub(super) async fn run(shared: Arc<Shared>, io: BoxedIo, first_bytes: Vec<u8>, opening: Opening) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -59,6 +55,10 @@ pub(super) async fn run(
         WebSocketStream::from_partially_read(io, first_bytes, Role::Server, Some(config)).await;
     let (number, mut live, stop) = shared.register();
     let mut session = Session::new(shared.clone(), number);
+    let cut_at = opening.cut_at;
+    if let Some(wire) = opening.wire {
+        session.out.push(None, None, Step::Wire(wire));
+    }
     loop {
         let due = session.out.due();
         let flow = tokio::select! {

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::super::io::BoxedIo;
 use super::super::stats::Counters;
+use super::super::wire::Wire;
 use crate::limits::{CLOSE_TIMEOUT, ENDLESS_BYTES};
 use crate::population::{Generator, SimEvent};
 
@@ -44,6 +45,8 @@ pub(super) enum Step {
         source: Box<Generator>,
         bytes: usize,
     },
+    /// Bytes on the wire, perhaps without end.
+    Wire(Wire),
     /// A close frame, then the end.
     Close(u16),
     /// The end, without a close frame.
@@ -142,6 +145,12 @@ impl Outbox {
             Step::Text(text) => ws.feed(Message::text(text)).await?,
             Step::Binary(bytes) => ws.feed(Message::binary(bytes)).await?,
             Step::Raw(bytes) => write_raw(ws, &bytes).await?,
+            Step::Wire(wire) => {
+                ws.flush().await?;
+                if wire.send(ws.get_mut()).await? {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
             Step::Drip {
                 mut bytes,
                 interval,

@@ -94,6 +94,10 @@ impl Session {
                     }
                     closed(&auth_required())
                 }
+                ReadFault::Answer(wire) => {
+                    self.out.push(None, due, Step::Wire(wire.clone()));
+                    return true;
+                }
                 _ => continue,
             };
             self.out.push(Some(sub_id), due, Step::Text(text));

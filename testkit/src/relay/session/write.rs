@@ -45,6 +45,7 @@ impl Session {
                 WriteFault::Refuse(message) => return self.ok(id, false, message, wait),
                 WriteFault::Silence => return,
                 WriteFault::Notice(message) => return self.say(&RelayMessage::Notice { message }),
+                WriteFault::Answer(wire) => return self.out.push(None, None, Step::Wire(wire)),
                 WriteFault::Forget => forget = true,
                 WriteFault::WrongId => answered_id.0[0] ^= 1,
                 WriteFault::Latency(latency) => wait += latency,
