@@ -30,6 +30,10 @@ pub enum ServiceName {
     Api,
     /// Answers NIP-90 jobs.
     Dvm,
+    /// Discovers relays.
+    Finder,
+    /// Proves that what was discovered are relays.
+    Validator,
     /// Measures relays (NIP-66).
     Monitor,
     /// Archives the events of every readable relay.
@@ -40,13 +44,15 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// All services in starting order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Initializer,
         Self::Rollup,
         Self::Retention,
         Self::Relay,
         Self::Api,
         Self::Dvm,
+        Self::Finder,
+        Self::Validator,
         Self::Monitor,
         Self::Synchronizer,
         Self::PrioritySynchronizer,
@@ -61,6 +67,8 @@ impl ServiceName {
             Self::Relay => "relay",
             Self::Api => "api",
             Self::Dvm => "dvm",
+            Self::Finder => "finder",
+            Self::Validator => "validator",
             Self::Monitor => "monitor",
             Self::Synchronizer => "synchronizer",
             Self::PrioritySynchronizer => "priority-synchronizer",

@@ -3,7 +3,10 @@
 //! Everything that opens a connection does so through [`dial::Dialer`].
 
 pub mod dial;
+pub mod finder;
 pub mod limits;
 pub mod monitor;
 pub mod session;
+mod store_wait;
 pub mod synchronizer;
+pub mod validator;

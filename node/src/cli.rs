@@ -81,8 +81,8 @@ pub(crate) struct Options {
         hide_env_values = true
     )]
     pub(crate) database_url: Option<String>,
-    /// Which services this process runs: initializer, rollup, retention, relay, api, dvm, monitor,
-    /// synchronizer, priority-synchronizer
+    /// Which services this process runs: initializer, rollup, retention, relay, api, dvm, finder,
+    /// validator, monitor, synchronizer, priority-synchronizer
     #[arg(
         long,
         value_name = "LIST",

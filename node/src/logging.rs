@@ -92,6 +92,8 @@ fn module(service: ServiceName) -> &'static str {
         ServiceName::Relay => "bigbrotr_relay",
         ServiceName::Api => "bigbrotr_dvm::api",
         ServiceName::Dvm => "bigbrotr_dvm::dvm",
+        ServiceName::Finder => "bigbrotr_crawler::finder",
+        ServiceName::Validator => "bigbrotr_crawler::validator",
         ServiceName::Monitor => "bigbrotr_crawler::monitor",
         ServiceName::Synchronizer | ServiceName::PrioritySynchronizer => {
             "bigbrotr_crawler::synchronizer"

@@ -36,3 +36,52 @@ fn read(settings: &Settings, file: &Path) -> anyhow::Result<Vec<RelayUrl>> {
     }
     Ok(list.urls)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use bigbrotr_core::network::Network;
+
+    use super::*;
+
+    fn shipped(implementation: &str, list: &str) -> String {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../implementations");
+        std::fs::read_to_string(format!("{folder}/{implementation}/{list}")).unwrap()
+    }
+
+    /// The entries of a list as they are written.
+    fn entries(text: &str) -> Vec<&str> {
+        text.lines()
+            .map(|line| line.split(" #").next().unwrap_or_default().trim())
+            .filter(|entry| !entry.is_empty() && !entry.starts_with('#'))
+            .collect()
+    }
+
+    #[test]
+    fn the_shipped_lists_are_canonical_and_name_each_relay_once() {
+        for implementation in ["bigbrotr", "lilbrotr"] {
+            for (name, least) in [("seed_relays.txt", 300), ("priority_relays.txt", 20)] {
+                let text = shipped(implementation, name);
+                let list = RelayList::parse(&text, &UrlPolicy::default());
+                assert!(list.rejected.is_empty(), "{name}: {:?}", list.rejected);
+                assert_eq!(list.duplicates, 0, "{name}");
+                assert!(list.urls.len() >= least, "{name}: {}", list.urls.len());
+                let canonical: Vec<&str> = list.urls.iter().map(RelayUrl::as_str).collect();
+                assert_eq!(entries(&text), canonical, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_seeds_are_of_more_than_one_network_and_hold_the_priorities() {
+        let list = |name| RelayList::parse(&shipped("bigbrotr", name), &UrlPolicy::default()).urls;
+        let seeds = list("seed_relays.txt");
+        let networks: BTreeSet<Network> = seeds.iter().map(RelayUrl::network).collect();
+        assert!(networks.is_superset(&[Network::Clearnet, Network::Tor].into()));
+        let seeds: HashSet<RelayUrl> = seeds.into_iter().collect();
+        for priority in list("priority_relays.txt") {
+            assert!(seeds.contains(&priority), "{priority} is no seed");
+        }
+    }
+}

@@ -6,8 +6,10 @@ mod sections;
 use bigbrotr_core::config::{ConfigErrors, ConfigSource, Section, process_env};
 use bigbrotr_core::keys::SECRET_KEY_VARIABLE;
 use bigbrotr_crawler::dial::NetworksConfig;
+use bigbrotr_crawler::finder::FinderConfig;
 use bigbrotr_crawler::monitor::MonitorConfig;
 use bigbrotr_crawler::synchronizer::SynchronizerConfig;
+use bigbrotr_crawler::validator::ValidatorConfig;
 use bigbrotr_dvm::{ApiConfig, DvmConfig};
 use bigbrotr_relay::RelayConfig;
 use bigbrotr_schema::config::DatabaseConfig;
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: MetricsConfig,
     pub(crate) database: DatabaseConfig,
     pub(crate) networks: NetworksConfig,
+    pub(crate) finder: FinderConfig,
+    pub(crate) validator: ValidatorConfig,
     pub(crate) monitor: MonitorConfig,
     pub(crate) synchronizer: SynchronizerConfig,
     pub(crate) priority_synchronizer: PrioritySynchronizerConfig,
@@ -62,6 +66,8 @@ impl Settings {
         let metrics = errors.take(source.section());
         let database = errors.take(source.section());
         let networks = errors.take(source.section());
+        let finder = errors.take(source.section());
+        let validator = errors.take(source.section());
         let monitor = errors.take(source.section());
         let synchronizer = errors.take(source.section());
         let priority_synchronizer = errors.take(source.section());
@@ -76,6 +82,8 @@ impl Settings {
             metrics: metrics.unwrap_or_default(),
             database: database.unwrap_or_default(),
             networks: networks.unwrap_or_default(),
+            finder: finder.unwrap_or_default(),
+            validator: validator.unwrap_or_default(),
             monitor: monitor.unwrap_or_default(),
             synchronizer: synchronizer.unwrap_or_default(),
             priority_synchronizer: priority_synchronizer.unwrap_or_default(),
@@ -87,12 +95,14 @@ impl Settings {
     }
 
     /// The names of all sections.
-    const NAMES: [&'static str; 11] = [
+    const NAMES: [&'static str; 13] = [
         NodeConfig::NAME,
         LogConfig::NAME,
         MetricsConfig::NAME,
         DatabaseConfig::NAME,
         NetworksConfig::NAME,
+        FinderConfig::NAME,
+        ValidatorConfig::NAME,
         MonitorConfig::NAME,
         SynchronizerConfig::NAME,
         PrioritySynchronizerConfig::NAME,
@@ -124,6 +134,11 @@ impl Settings {
         add(
             NetworksConfig::NAME,
             self.source.render_yaml(&self.networks),
+        );
+        add(FinderConfig::NAME, self.source.render_yaml(&self.finder));
+        add(
+            ValidatorConfig::NAME,
+            self.source.render_yaml(&self.validator),
         );
         add(MonitorConfig::NAME, self.source.render_yaml(&self.monitor));
         add(
@@ -240,6 +255,8 @@ mod tests {
         documented::<MetricsConfig>(&[]);
         documented::<DatabaseConfig>(&[]);
         documented::<NetworksConfig>(&["networks.clearnet.proxy"]);
+        documented::<FinderConfig>(&["finder.lists"]);
+        documented::<ValidatorConfig>(&[]);
         documented::<MonitorConfig>(&[]);
         documented::<SynchronizerConfig>(&[
             "synchronizer.since",

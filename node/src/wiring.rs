@@ -8,6 +8,7 @@
 //! | relay | relay | the store, our public key |
 //! | api | dvm | the catalogue, the health board |
 //! | dvm | dvm | the catalogue, the store, our key, the delivery of answers |
+//! | finder, validator | crawler | the dialer, the store |
 //! | monitor | crawler | the dialer, the store, our key |
 //! | synchronizer, priority-synchronizer | crawler | the dialer, the intake of the archive |
 
@@ -18,8 +19,10 @@ use bigbrotr_core::event::Pubkey;
 use bigbrotr_core::health::HealthBoard;
 use bigbrotr_core::service::{Service, ServiceName};
 use bigbrotr_crawler::dial::Dialer;
+use bigbrotr_crawler::finder::FinderService;
 use bigbrotr_crawler::monitor::MonitorService;
 use bigbrotr_crawler::synchronizer::{SynchronizerConfig, SynchronizerService};
+use bigbrotr_crawler::validator::ValidatorService;
 use bigbrotr_dvm::{ApiService, DvmService};
 use bigbrotr_relay::RelayService;
 use bigbrotr_schema::catalog::Catalog;
@@ -67,6 +70,8 @@ impl Wiring<'_> {
             ServiceName::Relay => self.relay(places).await?,
             ServiceName::Api => self.api(places).await?,
             ServiceName::Dvm => self.dvm()?,
+            ServiceName::Finder => self.finder()?,
+            ServiceName::Validator => self.validator()?,
             ServiceName::Monitor => self.monitor()?,
             ServiceName::Synchronizer => self.synchronizer(SyncScope::All, synchronizer)?,
             ServiceName::PrioritySynchronizer => {
@@ -123,6 +128,26 @@ impl Wiring<'_> {
         )?;
         dvm.deliver_through(self.sink.clone());
         Ok(dvm)
+    }
+
+    fn finder(&self) -> anyhow::Result<Arc<dyn Service>> {
+        Ok(FinderService::new(
+            self.settings.finder.clone(),
+            self.dialer.clone(),
+            self.store.clone(),
+            self.clock.clone(),
+            &self.registry,
+        )?)
+    }
+
+    fn validator(&self) -> anyhow::Result<Arc<dyn Service>> {
+        Ok(ValidatorService::new(
+            self.settings.validator.clone(),
+            self.dialer.clone(),
+            self.store.clone(),
+            self.clock.clone(),
+            &self.registry,
+        )?)
     }
 
     fn monitor(&self) -> anyhow::Result<Arc<dyn Service>> {

@@ -4,6 +4,7 @@
 //! started by [`crate::embedded`].
 
 mod archive;
+mod candidates;
 mod export;
 mod health;
 mod imports;
@@ -27,6 +28,10 @@ use bigbrotr_core::clock::SharedClock;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 
+pub use self::candidates::{
+    ArchiveBarrier, Candidate, CandidateCount, CandidateFailure, CandidateStatus, CandidateUpkeep,
+    DueList, Finding, FindingPage, Found, FoundBy, Mention, MentioningEvent, SiteBounds, Verdict,
+};
 pub use self::export::{ArchiveOrder, ArchivePage, ArchivePosition, ArchiveQuery, ArchivedEvent};
 pub use self::health::{DatabaseStatus, PendingWork};
 pub use self::imports::{FileMark, ImportProgress, ImportRecord};
@@ -45,7 +50,7 @@ use self::rollup::PubkeyNumbers;
 pub use self::rollup::RollupStep;
 pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncScope, SyncTask};
 pub use self::verify::Difference;
-use crate::config::DatabaseConfig;
+use crate::config::{ArchiveConfig, DatabaseConfig};
 use crate::error::StoreError;
 
 /// A handle to the database; clones share their pools.
@@ -124,6 +129,11 @@ impl Store {
         PgListener::connect_with(&pool)
             .await
             .map_err(StoreError::Connect)
+    }
+
+    /// Tells what is kept of each event.
+    pub fn archive_config(&self) -> ArchiveConfig {
+        self.config.archive
     }
 
     /// Closes all connections, waiting for those in use.

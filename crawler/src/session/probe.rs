@@ -42,6 +42,11 @@ impl ReadVerdict {
         matches!(self, Self::Event | Self::Eose)
     }
 
+    /// Says whether anything was answered that only a relay answers.
+    pub fn is_answer(&self) -> bool {
+        !matches!(self, Self::Silent | Self::Disconnected(_))
+    }
+
     /// Names the verdict from a closed set.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -96,6 +101,8 @@ impl Session {
             let frame = match self.next(deadline).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
+                // Who says why and hangs up has answered.
+                Err(_) if fallback.rtt.is_some() => break,
                 Err(error) => {
                     return ReadProbe {
                         verdict: ReadVerdict::Disconnected(error),

@@ -27,6 +27,7 @@ async fn rows(database: &Database) -> anyhow::Result<Vec<(&'static str, String)>
     let store = &database.store;
     let status = store.status().await?;
     let relays = store.count_progress().await?;
+    let candidates = store.count_candidates().await?;
     let catalog = Catalog::load(store.clone(), &[]).await?;
     let answer = catalog.run("events.stats", &BTreeMap::new()).await?;
     let stats: Value = serde_json::from_str(&answer.json).context("an answer is not JSON")?;
@@ -42,6 +43,16 @@ async fn rows(database: &Database) -> anyhow::Result<Vec<(&'static str, String)>
                 count(relays.known),
                 count(relays.checked),
                 count(relays.online)
+            ),
+        ),
+        (
+            "candidates",
+            format!(
+                "{} wait, {} of them have failed before; {} given up, {} became relays",
+                count(candidates.waiting),
+                count(candidates.retried),
+                count(candidates.given_up),
+                count(candidates.promoted)
             ),
         ),
         (

@@ -37,8 +37,6 @@ pub(super) struct Character {
 impl Farm {
     /// Starts the relays, with a population that ends at `now` (Unix seconds).
     pub(super) async fn start(now: i64) -> anyhow::Result<Self> {
-        let config = PopulationConfig::new(SEED, EVENTS, now);
-        let population = Population::generate(&config);
         let characters: [(&'static str, SimRelayConfig); 6] = [
             ("healthy", SimRelayConfig::default()),
             (
@@ -75,11 +73,8 @@ impl Farm {
             ),
         ];
         let mut relays = Vec::new();
-        for (n, (about, mut config)) in characters.into_iter().enumerate() {
+        for (about, config) in characters {
             let online = about != "offline";
-            if online {
-                config.events = population.subset(n, 5, OVERLAP);
-            }
             let relay = SimRelay::start(config)
                 .await
                 .context("cannot start a simulated relay")?;
@@ -88,6 +83,21 @@ impl Farm {
                 about,
                 online,
             });
+        }
+        // Events mention relays of this network only: the finder follows what it reads, and a
+        // demonstration has no business with anybody else's relays.
+        let config = PopulationConfig {
+            relay_urls: relays
+                .iter()
+                .map(|character| character.relay.url())
+                .collect(),
+            ..PopulationConfig::new(SEED, EVENTS, now)
+        };
+        let population = Population::generate(&config);
+        for (n, character) in relays.iter().enumerate() {
+            if character.online {
+                character.relay.load(population.subset(n, 5, OVERLAP));
+            }
         }
         let live = std::sync::Mutex::new(Generator::new(&config));
         Ok(Self { relays, live })

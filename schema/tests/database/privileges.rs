@@ -36,7 +36,10 @@ const PUBLIC_FUNCTIONS: [&str; 5] = [
 ];
 
 /// The tables that monitoring tools may read beside the views.
-const SYSTEM_TABLES: [&str; 14] = [
+const SYSTEM_TABLES: [&str; 17] = [
+    "candidates",
+    "finder_lists",
+    "finder_sources",
     "implementation_overlays",
     "import_progress",
     "monitor_state",

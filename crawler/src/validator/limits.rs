@@ -1,0 +1,44 @@
+//! Every bound of the validator that nobody should need to change, with its unit and reason.
+
+use std::time::Duration;
+
+/// The most bytes that a candidate may send: one event of the largest size, with room for what was
+/// not asked for.
+pub(super) const MAX_SESSION_BYTES: u64 = 8 << 20;
+
+/// The share of a network's connections that candidates may hold: the relays that are known come
+/// first.
+pub(super) const CONNECTION_SHARE: u32 = 4;
+
+/// How often due candidates are looked for while there is room.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a lease is longer than the longest try: the time to store its outcome.
+pub(super) const LEASE_MARGIN: Duration = Duration::from_mins(1);
+
+/// How long tries under way may go on once the service has to stop.
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// The longest time for giving back the leases of tries that were cut short.
+pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// When a candidate is tried again that failed for reasons of ours. Half of it is random.
+pub(super) const DEFERRED: Duration = Duration::from_mins(2);
+
+/// How often what is given up is looked through, and counted.
+pub(super) const UPKEEP_INTERVAL: Duration = Duration::from_mins(5);
+
+/// How long something that answered proves that we have a network.
+pub(super) const PROOF_AGE: Duration = Duration::from_mins(1);
+
+/// How long it is believed that we have none, before that is tried again.
+pub(super) const DOUBT_AGE: Duration = Duration::from_secs(10);
+
+/// The relays that are dialled to find out whether we have a network.
+pub(super) const REACH_RELAYS: u32 = 3;
+
+/// How long ago such a relay may have been online, seconds.
+pub(super) const REACH_SINCE_SECONDS: i64 = 7 * 24 * 3_600;
+
+/// The longest time for finding out.
+pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(30);
