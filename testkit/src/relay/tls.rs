@@ -60,13 +60,15 @@ pub enum TlsKind {
     WrongHost,
 }
 
-/// The certificate of a simulated relay, for 127.0.0.1 and localhost.
+/// The certificate of a simulated relay, for 127.0.0.1, localhost and the host that it is told.
 #[derive(Debug, Clone)]
 pub struct TlsConfig {
     /// Who signs it.
     pub authority: TestAuthority,
     /// What is wrong with it.
     pub kind: TlsKind,
+    /// Another host that it is for.
+    pub host: Option<String>,
 }
 
 impl TlsConfig {
@@ -75,17 +77,28 @@ impl TlsConfig {
         Self {
             authority: authority.clone(),
             kind,
+            host: None,
         }
+    }
+
+    /// Makes it be for this host too.
+    #[must_use]
+    pub fn for_host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
     }
 
     /// Makes the certificate and what accepts connections with it.
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, SimRelayError> {
         let key = KeyPair::generate().map_err(SimRelayError::Certificate)?;
-        let names: &[&str] = match self.kind {
-            TlsKind::WrongHost => &["elsewhere.example"],
-            _ => &["127.0.0.1", "localhost"],
+        let names: Vec<String> = match self.kind {
+            TlsKind::WrongHost => vec!["elsewhere.example".to_owned()],
+            _ => ["127.0.0.1", "localhost"]
+                .map(ToOwned::to_owned)
+                .into_iter()
+                .chain(self.host.clone())
+                .collect(),
         };
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(SimRelayError::Certificate)?;
         params
             .distinguished_name
