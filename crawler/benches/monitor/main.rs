@@ -23,6 +23,7 @@ mod mix;
 mod node;
 mod soak;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use bigbrotr_crawler::monitor::MonitorProgress;
@@ -188,6 +189,25 @@ async fn compare(database: &Database, farm: &Farm) {
         }
     }
     println!("reports on our relay: {}", database.reports().await);
+    let healthy: HashSet<&str> = farm
+        .relays
+        .iter()
+        .filter(|relay| characters[relay.character].is_quick())
+        .map(|relay| relay.url.as_str())
+        .collect();
+    let mut times = database.open_times().await;
+    times.retain(|(url, _)| healthy.contains(url.as_str()));
+    let at = |share: usize| {
+        times
+            .get(times.len() * share / 100)
+            .map_or(0, |(_, ms)| *ms)
+    };
+    println!(
+        "time to open a healthy relay, as stored, with 20 ms of DNS: p50 {} ms, p95 {} ms, p99 {} ms",
+        at(50),
+        at(95),
+        at(99)
+    );
     let differ: usize = wrong.iter().map(Vec::len).sum();
     println!(
         "found other than they are: {differ} of {}",

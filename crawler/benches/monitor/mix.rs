@@ -58,6 +58,11 @@ pub(crate) struct Character {
 }
 
 impl Character {
+    /// Says whether it answers at once: what takes longer takes it on our side.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.found == WELL && (self.faults)(0).is_empty()
+    }
+
     /// Describes the n-th relay of this sort, without its address and certificate.
     pub(crate) fn config(&self, n: usize) -> SimRelayConfig {
         SimRelayConfig {

@@ -99,6 +99,17 @@ impl Database {
             .collect()
     }
 
+    /// Reads the times to open of relays that are online, milliseconds, in order, by URL.
+    pub(crate) async fn open_times(&self) -> Vec<(String, i32)> {
+        sqlx::query_as(
+            "select relay, rtt_open_ms from relay_metadata_latest
+             where rtt_open_ms is not null order by rtt_open_ms",
+        )
+        .fetch_all(&mut self.connection().await)
+        .await
+        .expect("times")
+    }
+
     /// Counts the reports on our relay.
     pub(crate) async fn reports(&self) -> i64 {
         sqlx::query_scalar("select count(*) from relay_events where kind = 30166")
