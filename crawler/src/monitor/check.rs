@@ -1,8 +1,10 @@
 //! The check of one relay: everything that is asked of it, within bounds.
 //!
-//! The WebSocket and the information document are asked for side by side, each over a connection
-//! of its own: a relay that is dead costs one time-out, and one that bans clients for coming back
-//! within seconds has no reason to. We stay anonymous: what is found is what a stranger gets.
+//! Once there is a connection, the WebSocket and the information document are asked for side by
+//! side, each over a connection of its own: one that bans clients for coming back within seconds
+//! has no reason to. A relay that cannot be connected to is not dialled twice: the document is
+//! behind the same door, and most relays that are known are dead. We stay anonymous: what is found
+//! is what a stranger gets.
 
 use std::net::IpAddr;
 
@@ -18,7 +20,7 @@ use super::limits::{MAX_INFORMATION_BYTES, MAX_SESSION_BYTES, WRITE_PROBE_KIND};
 use super::result::{CheckResult, InformationFinding, OpenFinding, OpenTimings, Probe, TlsFinding};
 use crate::dial::http::{self, HttpOptions};
 use crate::dial::websocket::WebSocketLimits;
-use crate::dial::{DialError, Dialer};
+use crate::dial::{DialError, Dialed, Dialer};
 use crate::session::{
     PublishOutcome, ReadProbe, ReadVerdict, Session, SessionConfig, SessionError,
 };
@@ -38,10 +40,19 @@ pub async fn check_relay(
     keys: &Keys,
     now: i64,
 ) -> CheckResult {
-    let (conversation, information) = tokio::join!(
-        Box::pin(converse(dialer, url, config, keys, now)),
-        Box::pin(ask_information(dialer, url, config)),
-    );
+    let (conversation, information) = match dialer.connect(url).await {
+        Ok(connection) => tokio::join!(
+            Box::pin(converse(connection, url, config, keys, now)),
+            Box::pin(ask_information(dialer, url, config)),
+        ),
+        Err(error) => {
+            let unread = InformationFinding::Failed {
+                reason: error.reason(),
+            };
+            let is_known = config.nip11 && !error.is_ours();
+            (not_open(&error.into()), is_known.then_some(unread))
+        }
+    };
     CheckResult {
         url: url.clone(),
         checked_at: now,
@@ -64,7 +75,7 @@ struct Conversation {
 }
 
 async fn converse(
-    dialer: &Dialer,
+    connection: Dialed,
     url: &RelayUrl,
     config: &MonitorConfig,
     keys: &Keys,
@@ -80,7 +91,7 @@ async fn converse(
         keys: None,
         ..SessionConfig::default()
     };
-    let mut session = match Session::connect(dialer, url, &limits).await {
+    let mut session = match Session::over(connection, url, &limits).await {
         Ok(session) => session,
         Err(error) => return not_open(&error),
     };
