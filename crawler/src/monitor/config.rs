@@ -68,7 +68,7 @@ impl Default for MonitorConfig {
             max_retry_interval: Duration::from_hours(24),
             jitter: 0.1,
             publish_interval: Duration::from_hours(1),
-            concurrency: 200,
+            concurrency: 500,
             open_timeout: Duration::from_secs(10),
             read: true,
             read_timeout: Duration::from_secs(10),

@@ -83,7 +83,7 @@ mod tests {
     fn checks_fit_into_the_connections_of_their_network() {
         let config = MonitorConfig::default();
         let lane = |network| Lane::new(network, &config, &NetworkConfig::default_of(network));
-        assert_eq!(lane(Network::Clearnet).room(), 200);
+        assert_eq!(lane(Network::Clearnet).room(), 500);
         assert_eq!(lane(Network::Tor).room(), 25);
         let without = MonitorConfig {
             nip11: false,
@@ -110,9 +110,9 @@ mod tests {
             &MonitorConfig::default(),
             &NetworkConfig::default_of(network),
         );
-        lane.in_flight = 151;
+        lane.in_flight = 376;
         assert!(!lane.wants_more());
-        lane.in_flight = 150;
+        lane.in_flight = 375;
         assert!(lane.wants_more());
         lane.is_drained = true;
         assert!(!lane.wants_more());
