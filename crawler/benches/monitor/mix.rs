@@ -122,27 +122,7 @@ fn slow(n: usize) -> Vec<Fault> {
 
 /// Every sort of relay; of a thousand, 500 are healthy, 150 slow, 250 dead and 100 hostile.
 pub(crate) fn characters() -> Vec<Character> {
-    let unreadable = Found {
-        readable: Some(false),
-        ..WELL
-    };
-    let silent = Found {
-        writable: Some(false),
-        ..unreadable
-    };
-    let hung_up = Found {
-        writable: None,
-        ..unreadable
-    };
-    let undocumented = Found {
-        information: false,
-        ..WELL
-    };
-    let documented = Found {
-        information: true,
-        ..OFFLINE
-    };
-    vec![
+    let mut characters = vec![
         well("healthy", 350),
         Character {
             place: Place::Crowded,
@@ -159,6 +139,19 @@ pub(crate) fn characters() -> Vec<Character> {
         dead("dead: name does not exist", 80, Place::Nowhere),
         dead("dead: connection refused", 70, Place::Refusing),
         dead("dead: never answers", 100, Place::Swallowed),
+    ];
+    characters.extend(hostile_to_connections());
+    characters.extend(hostile_to_questions());
+    characters.extend(hostile_in_documents());
+    characters
+}
+
+fn hostile_to_connections() -> Vec<Character> {
+    let documented = Found {
+        information: true,
+        ..OFFLINE
+    };
+    vec![
         hostile(
             "never answers the upgrade",
             |_| vec![ConnectionFault::NoHandshake.into()],
@@ -184,6 +177,35 @@ pub(crate) fn characters() -> Vec<Character> {
             |_| vec![ConnectionFault::BanReconnects(Duration::from_secs(5)).into()],
             WELL,
         ),
+        Character {
+            tls: Some(TlsKind::Expired),
+            ..hostile("certificate expired", none, OFFLINE)
+        },
+        Character {
+            tls: Some(TlsKind::SelfSigned),
+            ..hostile("certificate signed by itself", none, OFFLINE)
+        },
+        Character {
+            tls: Some(TlsKind::WrongHost),
+            ..hostile("certificate of another host", none, OFFLINE)
+        },
+    ]
+}
+
+fn hostile_to_questions() -> Vec<Character> {
+    let unreadable = Found {
+        readable: Some(false),
+        ..WELL
+    };
+    let silent = Found {
+        writable: Some(false),
+        ..unreadable
+    };
+    let hung_up = Found {
+        writable: None,
+        ..unreadable
+    };
+    vec![
         hostile(
             "silent: answers no REQ and no EVENT",
             |_| vec![ReadFault::Silence.into(), WriteFault::Silence.into()],
@@ -224,6 +246,25 @@ pub(crate) fn characters() -> Vec<Character> {
             ..hostile("wants authentication", none, silent)
         },
         hostile(
+            "EOSE before its events",
+            |_| vec![ReadFault::EoseFirst.into()],
+            WELL,
+        ),
+        hostile(
+            "wrong subscription id",
+            |_| vec![ReadFault::WrongSubscription.into()],
+            WELL,
+        ),
+    ]
+}
+
+fn hostile_in_documents() -> Vec<Character> {
+    let undocumented = Found {
+        information: false,
+        ..WELL
+    };
+    vec![
+        hostile(
             "document without end",
             |_| vec![InformationFault::Endless.into()],
             undocumented,
@@ -257,28 +298,6 @@ pub(crate) fn characters() -> Vec<Character> {
             "document cut off",
             |_| vec![InformationFault::Cut.into()],
             undocumented,
-        ),
-        Character {
-            tls: Some(TlsKind::Expired),
-            ..hostile("certificate expired", none, OFFLINE)
-        },
-        Character {
-            tls: Some(TlsKind::SelfSigned),
-            ..hostile("certificate signed by itself", none, OFFLINE)
-        },
-        Character {
-            tls: Some(TlsKind::WrongHost),
-            ..hostile("certificate of another host", none, OFFLINE)
-        },
-        hostile(
-            "EOSE before its events",
-            |_| vec![ReadFault::EoseFirst.into()],
-            WELL,
-        ),
-        hostile(
-            "wrong subscription id",
-            |_| vec![ReadFault::WrongSubscription.into()],
-            WELL,
         ),
     ]
 }

@@ -1,6 +1,7 @@
 //! The node under measure: the monitor with its real store, as the binary wires it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,6 @@ use futures_util::future::BoxFuture;
 use nostr::Keys;
 use prometheus::Registry;
 use sqlx::{Connection, PgConnection};
-use std::net::IpAddr;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,17 @@ impl Resolve for Names {
             Ok(vec![*ip])
         })
     }
+}
+
+/// The latest check of a relay.
+#[derive(sqlx::FromRow)]
+struct Finding {
+    relay: String,
+    openable: bool,
+    readable: Option<bool>,
+    writable: Option<bool>,
+    documented: bool,
+    document: String,
 }
 
 /// The database and the store on it.
@@ -79,22 +90,23 @@ impl Database {
     /// Reads what the latest checks found, by URL.
     pub(crate) async fn findings(&self) -> HashMap<String, (Found, String)> {
         let mut connection = self.connection().await;
-        let rows: Vec<(String, bool, Option<bool>, Option<bool>, bool, String)> = sqlx::query_as(
-            "select relay, openable, readable, writable, nip11 is not null, nip66::text
+        let rows: Vec<Finding> = sqlx::query_as(
+            "select relay, openable, readable, writable, nip11 is not null as documented,
+                nip66::text as document
              from relay_metadata_latest",
         )
         .fetch_all(&mut connection)
         .await
         .expect("findings");
         rows.into_iter()
-            .map(|(url, online, readable, writable, information, document)| {
+            .map(|row| {
                 let found = Found {
-                    online,
-                    readable,
-                    writable,
-                    information,
+                    online: row.openable,
+                    readable: row.readable,
+                    writable: row.writable,
+                    information: row.documented,
                 };
-                (url, (found, document))
+                (row.relay, (found, row.document))
             })
             .collect()
     }
