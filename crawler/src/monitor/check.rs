@@ -1,10 +1,10 @@
 //! The check of one relay: everything that is asked of it, within bounds.
 //!
 //! Once there is a connection, the WebSocket and the information document are asked for side by
-//! side, each over a connection of its own: one that bans clients for coming back within seconds
-//! has no reason to. A relay that cannot be connected to is not dialled twice: the document is
-//! behind the same door, and most relays that are known are dead. We stay anonymous: what is found
-//! is what a stranger gets.
+//! side, each over a connection of its own, and the first stays open until both are done: a relay
+//! that bans clients for coming back within seconds has no reason to. A relay that cannot be
+//! connected to is not dialled twice: the document is behind the same door, and most relays that
+//! are known are dead. We stay anonymous: what is found is what a stranger gets.
 
 use std::net::IpAddr;
 
@@ -53,6 +53,9 @@ pub async fn check_relay(
             (not_open(&error.into()), is_known.then_some(unread))
         }
     };
+    if let Some(session) = conversation.session {
+        session.close().await;
+    }
     CheckResult {
         url: url.clone(),
         checked_at: now,
@@ -72,6 +75,8 @@ struct Conversation {
     write: Option<Probe>,
     tls: Option<TlsFinding>,
     remote_ip: Option<IpAddr>,
+    /// The conversation, still open.
+    session: Option<Session>,
 }
 
 async fn converse(
@@ -107,7 +112,6 @@ async fn converse(
     } else {
         None
     };
-    session.close().await;
     Conversation {
         open: OpenFinding::Open(OpenTimings {
             dial: open.dial,
@@ -117,6 +121,7 @@ async fn converse(
         write,
         tls: open.tls.as_ref().map(TlsFinding::from),
         remote_ip: open.remote_ip,
+        session: Some(session),
     }
 }
 
@@ -137,6 +142,7 @@ fn not_open(error: &SessionError) -> Conversation {
         write: None,
         tls,
         remote_ip: None,
+        session: None,
     }
 }
 

@@ -71,8 +71,8 @@ fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     let dial = SLOT_WAIT * 3 + reach.connect_timeout;
     // Each probe may find its time used up just as it begins to send.
     let probes = (config.read_timeout + config.write_timeout) * 2;
-    let conversation = config.open_timeout + probes + CLOSE_TIMEOUT;
-    dial + conversation.max(config.nip11_timeout)
+    let conversation = config.open_timeout + probes;
+    dial + conversation.max(config.nip11_timeout) + CLOSE_TIMEOUT
 }
 
 #[cfg(test)]
