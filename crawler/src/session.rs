@@ -36,7 +36,7 @@ pub use self::probe::{ReadProbe, ReadVerdict};
 pub use self::publish::PublishOutcome;
 
 use crate::dial::websocket::{self, WebSocket, WebSocketLimits};
-use crate::dial::{DialTimings, Dialer, Meter, TlsInfo};
+use crate::dial::{DialTimings, Dialed, Dialer, Meter, TlsInfo};
 use crate::limits;
 
 /// How to talk to a relay.
@@ -127,6 +127,15 @@ impl Session {
         config: &SessionConfig,
     ) -> Result<Self, SessionError> {
         let connection = dialer.connect(url).await?;
+        Box::pin(Self::over(connection, url, config)).await
+    }
+
+    /// Upgrades a connection to the relay to a WebSocket.
+    pub async fn over(
+        connection: Dialed,
+        url: &RelayUrl,
+        config: &SessionConfig,
+    ) -> Result<Self, SessionError> {
         let meter = connection.stream.meter().clone();
         if let Some(max_bytes) = config.max_bytes {
             meter.cap_reads(max_bytes);

@@ -2,10 +2,12 @@
 //!
 //! [`population`] makes a deterministic, signed, realistic population of events; [`relay`] serves
 //! it over real sockets, healthy or with scripted faults; [`client`] is a small raw client;
-//! [`socks`] and [`proxy`] stand between the code under test and its targets. Tests, benchmarks
-//! and `bigbrotr demo` use it. Every server listens on 127.0.0.1 only, and every task ends when
+//! [`socks`] and [`proxy`] stand between the code under test and its targets, and a [`BlackHole`]
+//! answers nothing at all. Tests, benchmarks
+//! and `bigbrotr demo` use it. Every server listens on loopback only, and every task ends when
 //! its owner is stopped or dropped.
 
+pub mod black_hole;
 pub mod client;
 pub mod limits;
 pub mod population;
@@ -13,6 +15,7 @@ pub mod proxy;
 pub mod relay;
 pub mod socks;
 
+pub use self::black_hole::BlackHole;
 pub use self::client::TestClient;
 pub use self::population::{EventMaker, Population, PopulationConfig, SimEvent};
 pub use self::proxy::TcpProxy;

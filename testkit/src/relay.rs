@@ -47,10 +47,10 @@ use crate::population::SimEvent;
 #[derive(Debug, thiserror::Error)]
 pub enum SimRelayError {
     /// The port cannot be opened.
-    #[error("cannot listen on 127.0.0.1:{port}")]
+    #[error("cannot listen on {address}")]
     Listen {
-        /// The port asked for; 0 for any.
-        port: u16,
+        /// The address asked for; port 0 for any.
+        address: SocketAddr,
         /// Why not.
         #[source]
         source: std::io::Error,
@@ -72,17 +72,18 @@ pub struct SimRelay {
 }
 
 impl SimRelay {
-    /// Starts a relay on 127.0.0.1.
+    /// Starts a relay on a loopback address.
     ///
     /// # Errors
-    /// The port is taken, or the certificate cannot be made.
+    /// The address is not a loopback address, the port is taken, or the certificate cannot be made.
     pub async fn start(config: SimRelayConfig) -> Result<Self, SimRelayError> {
-        let port = config.port;
+        let asked = SocketAddr::from((config.ip, config.port));
         let acceptor = config.tls.as_ref().map(TlsConfig::acceptor).transpose()?;
-        let listening = listener::bind(port);
-        let (listener, address) = listening
-            .await
-            .map_err(|source| SimRelayError::Listen { port, source })?;
+        let listening = listener::bind(asked);
+        let (listener, address) = listening.await.map_err(|source| SimRelayError::Listen {
+            address: asked,
+            source,
+        })?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let shared = Arc::new(Shared::new(config, address, stop.clone()));
         tasks.spawn(listener::run(
@@ -98,7 +99,7 @@ impl SimRelay {
         })
     }
 
-    /// Returns the WebSocket URL: `ws://127.0.0.1:port`, or `wss` with TLS.
+    /// Returns the WebSocket URL: `ws://ip:port`, or `wss` with TLS.
     pub fn url(&self) -> String {
         self.shared.url("ws")
     }

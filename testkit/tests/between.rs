@@ -1,17 +1,18 @@
-//! What stands between: TLS with its flaws, the SOCKS server and the TCP proxy.
+//! What stands between: TLS with its flaws, the SOCKS server, the TCP proxy and the black hole.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bigbrotr_core::filter::Filter;
 use bigbrotr_testkit::client::ClientError;
 use bigbrotr_testkit::relay::{TestAuthority, TlsConfig, TlsKind};
 use bigbrotr_testkit::socks::{SocksFault, SocksServer};
-use bigbrotr_testkit::{SimRelay, SimRelayConfig, TcpProxy, TestClient};
+use bigbrotr_testkit::{BlackHole, SimRelay, SimRelayConfig, TcpProxy, TestClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -51,6 +52,52 @@ async fn only_a_good_certificate_is_trusted() {
             (result, _) => panic!("{kind:?}: {result:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_relay_has_an_address_of_its_own_and_a_certificate_for_it() {
+    let (authority, ip) = (
+        TestAuthority::generate().unwrap(),
+        Ipv4Addr::new(127, 3, 2, 1),
+    );
+    let tls = TlsConfig::new(&authority, TlsKind::Trusted);
+    for (tls, good) in [(tls.clone().for_host("127.3.2.1"), true), (tls, false)] {
+        let relay = SimRelay::start(SimRelayConfig {
+            ip,
+            tls: Some(tls),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+        assert!(relay.url().starts_with("wss://127.3.2.1:"));
+        let connected = TestClient::connect_tls(&relay.url(), authority.root()).await;
+        assert_eq!(connected.is_ok(), good, "{connected:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_is_on_loopback_or_nowhere() {
+    let config = SimRelayConfig {
+        ip: Ipv4Addr::UNSPECIFIED,
+        ..Default::default()
+    };
+    let error = SimRelay::start(config).await.unwrap_err();
+    assert!(error.to_string().contains("0.0.0.0"), "{error}");
+}
+
+#[tokio::test]
+async fn a_black_hole_neither_connects_nor_refuses() {
+    let hole = BlackHole::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .await
+        .unwrap();
+    let address = hole.address();
+    for _ in 0..3 {
+        let tried = timeout(QUIET, TcpStream::connect(address)).await;
+        assert!(tried.is_err(), "{tried:?}");
+    }
+    drop(hole);
+    let refused = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 /// Asks a SOCKS server for a name; returns the stream and the reply code.

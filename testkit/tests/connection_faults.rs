@@ -190,6 +190,12 @@ async fn documents_of_the_wrong_form() {
 }
 
 #[tokio::test]
+async fn a_late_document_is_correct() {
+    let late = relay(InformationFault::Latency(SHORT / 10)).await;
+    assert!(json(&get(&late).await.unwrap())["name"].is_string());
+}
+
+#[tokio::test]
 async fn documents_that_redirect() {
     let around = relay(InformationFault::RedirectLoop).await;
     let answer = get(&around).await.unwrap();

@@ -112,7 +112,7 @@ impl NetworkConfig {
     /// Returns a network's defaults: clearnet is enabled, the overlays wait for their proxies.
     pub fn default_of(network: Network) -> Self {
         let (proxy_port, max_connections, per_second, timeout_secs) = match network {
-            Network::Clearnet => (None, 400, 100, 10),
+            Network::Clearnet => (None, 1000, 400, 10),
             Network::Tor => (Some(9050), 50, 10, 60),
             Network::I2p => (Some(4447), 25, 5, 90),
             Network::Loki => (Some(1080), 25, 5, 30),

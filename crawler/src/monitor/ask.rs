@@ -9,7 +9,7 @@ use super::information::RelayInformation;
 use super::limits::{MAX_INFORMATION_BYTES, RETRY_PAUSE};
 use super::result::{DnsFinding, InformationFinding};
 use crate::dial::http::{self, HttpOptions};
-use crate::dial::{Dialer, ResolveError};
+use crate::dial::{DialError, Dialer, ResolveError};
 
 /// What the request for the information document brought.
 #[derive(Debug, Default)]
@@ -30,6 +30,18 @@ pub(super) async fn information(
         difficulty.send_replace(information.limitation.min_pow_difficulty);
     }
     answer
+}
+
+/// What is known of the document of a relay that cannot be connected to.
+pub(super) fn unread(error: &DialError, config: &MonitorConfig) -> InformationAnswer {
+    // Our own failure says nothing about the document.
+    let is_known = config.nip11 && !error.is_ours();
+    InformationAnswer {
+        information: is_known.then(|| InformationFinding::Failed {
+            reason: error.reason(),
+        }),
+        headers: None,
+    }
 }
 
 async fn fetch(dialer: &Dialer, url: &RelayUrl, config: &MonitorConfig) -> InformationAnswer {

@@ -1,8 +1,10 @@
 //! The check of one relay: everything that is asked of it, within bounds.
 //!
-//! The WebSocket and the information document are asked for side by side, each over a connection
-//! of its own: a relay that is dead costs one time-out, and one that bans clients for coming back
-//! within seconds has no reason to. DNS is asked beside them. What is found is what a stranger
+//! Once there is a connection, the WebSocket and the information document are asked for side by
+//! side, each over a connection of its own, and the first stays open until both are done: a relay
+//! that bans clients for coming back within seconds has no reason to. A relay that cannot be
+//! connected to is not dialled again for its document: that is behind the same door, and most
+//! relays that are known are dead. DNS is asked beside all of it. What is found is what a stranger
 //! gets; what a relay allows who has signed in is told apart from it.
 
 use std::error::Error;
@@ -11,7 +13,7 @@ use bigbrotr_core::relay_url::RelayUrl;
 use nostr::Keys;
 use tokio::sync::watch;
 
-use super::ask;
+use super::ask::{self, InformationAnswer};
 use super::config::MonitorConfig;
 use super::conversation::{self, Conversation};
 use super::geo::{GeoDatabases, Location};
@@ -70,14 +72,8 @@ impl Checker {
     pub async fn check(&self, url: &RelayUrl, now: i64) -> CheckResult {
         // The document may say how much work is wanted, which the conversation then has to know.
         let (difficulty, known) = watch::channel(None);
-        let (conversation, answer, dns) = tokio::join!(
-            Box::pin(conversation::converse(self, url, now, known)),
-            Box::pin(ask::information(
-                &self.dialer,
-                url,
-                &self.config,
-                difficulty
-            )),
+        let ((conversation, answer), dns) = tokio::join!(
+            self.ask(url, now, difficulty, known),
             Box::pin(ask::dns(&self.dialer, url, &self.config)),
         );
         let Conversation {
@@ -89,6 +85,7 @@ impl Checker {
             capabilities,
             tls,
             remote_ip,
+            session: _,
         } = conversation;
         let mut result = CheckResult {
             url: url.clone(),
@@ -110,6 +107,40 @@ impl Checker {
             result.location = self.geo.locate(ip).await;
         }
         result
+    }
+
+    /// Connects, and asks the relay itself if that succeeds.
+    async fn ask(
+        &self,
+        url: &RelayUrl,
+        now: i64,
+        difficulty: watch::Sender<Option<u32>>,
+        known: watch::Receiver<Option<u32>>,
+    ) -> (Conversation, InformationAnswer) {
+        let mut retries = self.config.open_retries;
+        let connection = match conversation::dial(self, url, &mut retries).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let information = ask::unread(&error, &self.config);
+                let conversation = conversation::not_open(&error.into(), &self.config);
+                return (conversation, information);
+            }
+        };
+        let (mut conversation, answer) = tokio::join!(
+            Box::pin(conversation::converse(
+                self, url, connection, retries, now, known
+            )),
+            Box::pin(ask::information(
+                &self.dialer,
+                url,
+                &self.config,
+                difficulty
+            )),
+        );
+        if let Some(session) = conversation.session.take() {
+            session.close().await;
+        }
+        (conversation, answer)
     }
 }
 

@@ -133,7 +133,7 @@ impl Default for MonitorConfig {
             jitter: 0.1,
             publish_interval: Duration::from_hours(1),
             publish_to: Vec::new(),
-            concurrency: 200,
+            concurrency: 500,
             open_timeout: Duration::from_secs(10),
             open_retries: 1,
             read: true,

@@ -20,7 +20,7 @@ use super::limits::{MAX_SESSION_BYTES, RETRY_PAUSE, WRITE_PROBE_KIND};
 use super::result::{OpenFinding, OpenTimings, Probe, SignedIn, TlsFinding};
 use super::work::{Work, WorkOutcome, asked_bits};
 use crate::dial::websocket::WebSocketLimits;
-use crate::dial::{DialError, TlsInfo};
+use crate::dial::{DialError, Dialed, TlsInfo};
 use crate::session::{
     CapabilityAnswers, CapabilityQuestions, PublishOutcome, Session, SessionConfig, SessionError,
 };
@@ -35,17 +35,37 @@ pub(super) struct Conversation {
     pub(super) capabilities: CapabilityAnswers,
     pub(super) tls: Option<TlsFinding>,
     pub(super) remote_ip: Option<IpAddr>,
+    /// The session, still open where there is one.
+    pub(super) session: Option<Session>,
 }
 
-/// Holds the conversation. `difficulty` is what the information document asks for, once known.
+/// Connects; tries again where something broke, as long as there are retries.
+pub(super) async fn dial(
+    checker: &Checker,
+    url: &RelayUrl,
+    retries: &mut u32,
+) -> Result<Dialed, DialError> {
+    loop {
+        match checker.dialer.connect(url).await {
+            Err(error) if *retries > 0 && error.is_transient() => *retries -= 1,
+            outcome => return outcome,
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Holds the conversation over a connection. `difficulty` is what the information document asks
+/// for, once known.
 pub(super) async fn converse(
     checker: &Checker,
     url: &RelayUrl,
+    connection: Dialed,
+    retries: u32,
     now: i64,
     difficulty: watch::Receiver<Option<u32>>,
 ) -> Conversation {
     let config = &checker.config;
-    let session = match open(checker, url).await {
+    let session = match open(checker, url, connection, retries).await {
         Ok(session) => session,
         Err(error) => return not_open(&error, config),
     };
@@ -74,7 +94,6 @@ pub(super) async fn converse(
     } else {
         CapabilityAnswers::default()
     };
-    talk.session.close().await;
     Conversation {
         open: OpenFinding::Open(OpenTimings {
             dial: open.dial,
@@ -87,11 +106,17 @@ pub(super) async fn converse(
         capabilities,
         tls: open.tls.as_ref().map(|info| seen(info, config)),
         remote_ip: open.remote_ip,
+        session: Some(talk.session),
     }
 }
 
-/// Opens the session; tries again where something broke.
-async fn open(checker: &Checker, url: &RelayUrl) -> Result<Session, SessionError> {
+/// Opens the session; connects again where something broke.
+async fn open(
+    checker: &Checker,
+    url: &RelayUrl,
+    connection: Dialed,
+    mut retries: u32,
+) -> Result<Session, SessionError> {
     let config = &checker.config;
     let limits = SessionConfig {
         websocket: WebSocketLimits {
@@ -105,14 +130,13 @@ async fn open(checker: &Checker, url: &RelayUrl) -> Result<Session, SessionError
         keys: None,
         ..SessionConfig::default()
     };
-    let mut retries = config.open_retries;
-    loop {
-        match Session::connect(&checker.dialer, url, &limits).await {
-            Err(error) if retries > 0 && error.is_transient() => retries -= 1,
-            outcome => return outcome,
-        }
+    let mut outcome = Session::over(connection, url, &limits).await;
+    while retries > 0 && outcome.as_ref().is_err_and(SessionError::is_transient) {
+        retries -= 1;
         tokio::time::sleep(RETRY_PAUSE).await;
+        outcome = Session::connect(&checker.dialer, url, &limits).await;
     }
+    outcome
 }
 
 fn seen(info: &TlsInfo, config: &MonitorConfig) -> TlsFinding {
@@ -125,7 +149,7 @@ fn seen(info: &TlsInfo, config: &MonitorConfig) -> TlsFinding {
     }
 }
 
-fn not_open(error: &SessionError, config: &MonitorConfig) -> Conversation {
+pub(super) fn not_open(error: &SessionError, config: &MonitorConfig) -> Conversation {
     let tls = match error {
         SessionError::Dial(DialError::Certificate { verdict, chain, .. }) => Some(TlsFinding {
             verdict: verdict.as_str(),
@@ -147,6 +171,7 @@ fn not_open(error: &SessionError, config: &MonitorConfig) -> Conversation {
         capabilities: CapabilityAnswers::default(),
         tls,
         remote_ip: None,
+        session: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a check finds, without any database.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bigbrotr_core::message::ReplyPrefix;
@@ -15,7 +16,7 @@ use bigbrotr_testkit::relay::{AuthPolicy, SimRelayConfig, TestAuthority, TlsConf
 use nostr::Keys;
 
 use crate::support::{
-    check, config, dialer, healthy_relay, impatient, networks, relay_with, url_of,
+    HOST, check, config, dialer, healthy_relay, impatient, networks, relay_with, url_of,
 };
 
 fn failure(result: &CheckResult) -> &'static str {
@@ -181,8 +182,14 @@ async fn a_relay_that_is_gone_is_offline() {
 #[tokio::test]
 async fn a_relay_that_bans_reconnects_is_read_all_the_same() {
     let ban = ConnectionFault::BanReconnects(Duration::from_mins(1));
-    let result = check(&relay_with([ban]).await, &config()).await;
-    assert!(result.is_online() && result.information().is_some());
+    let relay = relay_with([ban]).await;
+    // The second connection waits for its turn much longer than the conversation takes.
+    let mut slowly = networks();
+    slowly.clearnet.max_dials_per_second = NonZeroU32::new(2);
+    let (dialer, keys) = (dialer(slowly), Keys::generate());
+    let result = check_relay(&dialer, &url_of(&relay), &config(), &keys, 0).await;
+    assert!(result.is_online() && result.read.unwrap().ok);
+    assert!(result.information().is_some(), "{result:?}");
 }
 
 #[tokio::test]
@@ -211,6 +218,25 @@ async fn a_bad_certificate_is_a_finding_either_way() {
         assert_eq!(result.is_online(), accept_invalid_certs);
         assert_eq!(result.tls.unwrap().verdict, "self-signed");
     }
+}
+
+#[tokio::test]
+async fn a_relay_that_cannot_be_connected_to_is_dialled_once() {
+    let authority = TestAuthority::generate().unwrap();
+    let relay = SimRelay::start(SimRelayConfig {
+        tls: Some(TlsConfig::new(&authority, TlsKind::Expired).for_host(HOST)),
+        ..SimRelayConfig::default()
+    });
+    let relay = relay.await.unwrap();
+    let url = format!("wss://{HOST}:{}", relay.address().port());
+    let url = RelayUrl::parse(&url, &UrlPolicy::default()).unwrap();
+    let (dialer, keys) = (dialer(networks()), Keys::generate());
+    let result = check_relay(&dialer, &url, &config(), &keys, 0).await;
+    let reason = failure(&result);
+    assert!(reason.starts_with("certificate_"), "{reason}");
+    // What keeps us from the relay keeps us from its document.
+    assert_eq!(findings(&result)["nip11"]["reason"], reason);
+    assert_eq!(relay.stats().connections, 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a simulated relay is and does when nothing is wrong with it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::json;
 
@@ -11,7 +11,10 @@ use crate::population::SimEvent;
 /// Describes a simulated relay. The default is a healthy, open relay without events.
 #[derive(Debug, Clone)]
 pub struct SimRelayConfig {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The loopback address that it listens on: clients count connections per address, and
+    /// thousands of relays on one are one crowded host to them.
+    pub ip: Ipv4Addr,
+    /// The port; 0 takes a free one.
     pub port: u16,
     /// The events it starts with. Ephemeral ones are left out.
     pub events: Vec<SimEvent>,
@@ -36,6 +39,7 @@ pub struct SimRelayConfig {
 impl Default for SimRelayConfig {
     fn default() -> Self {
         Self {
+            ip: Ipv4Addr::LOCALHOST,
             port: 0,
             events: Vec::new(),
             information: Information::Default,

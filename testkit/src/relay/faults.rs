@@ -81,6 +81,8 @@ pub enum InformationFault {
     Status(u16),
     /// Never answers.
     Silence,
+    /// Waits before the answer.
+    Latency(Duration),
     /// A correct document without the CORS headers.
     NoCors,
     /// Ends the connection in the middle of the body.

@@ -29,7 +29,14 @@ pub(super) async fn answer(shared: &Shared, mut io: BoxedIo) -> io::Result<()> {
     let io = &mut io;
     let document = shared.information_json();
     let headers = [JSON, CORS[0], CORS[1], CORS[2]];
-    let Some(fault) = faults.first() else {
+    let fault = match faults.first() {
+        Some(InformationFault::Latency(latency)) => {
+            sleep(*latency).await;
+            None
+        }
+        fault => fault,
+    };
+    let Some(fault) = fault else {
         return match document {
             Some(json) => http::respond(io, 200, &headers, &json).await,
             None => http::respond(io, 404, &CORS, "").await,
@@ -65,7 +72,7 @@ pub(super) async fn answer(shared: &Shared, mut io: BoxedIo) -> io::Result<()> {
             drip(io, json.as_bytes(), *interval).await
         }
         InformationFault::Status(status) => http::respond(io, *status, &CORS, "").await,
-        InformationFault::Silence => {
+        InformationFault::Silence | InformationFault::Latency(_) => {
             http::hold(io).await;
             Ok(())
         }

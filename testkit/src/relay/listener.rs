@@ -1,7 +1,7 @@
 //! The port: accepts connections, closes and reopens, and leads each connection to its session.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,15 @@ const BACKLOG: u32 = 1024;
 /// The wait after the system refused to accept a connection or to give a port.
 const RETRY: Duration = Duration::from_millis(20);
 
-pub(super) async fn bind(port: u16) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+/// Listens. Only on this machine: a relay that misbehaves on purpose is nobody else's business.
+pub(super) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    if !address.ip().is_loopback() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a loopback address",
+        ));
+    }
+    let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }

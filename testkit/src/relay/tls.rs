@@ -76,13 +76,15 @@ pub enum TlsKind {
     Huge,
 }
 
-/// The certificate of a simulated relay, for 127.0.0.1 and localhost.
+/// The certificate of a simulated relay, for 127.0.0.1, localhost and the host that it is told.
 #[derive(Debug, Clone)]
 pub struct TlsConfig {
     /// Who signs it.
     pub authority: TestAuthority,
     /// What is wrong with it.
     pub kind: TlsKind,
+    /// Another host that it is for.
+    pub host: Option<String>,
 }
 
 impl TlsConfig {
@@ -91,6 +93,7 @@ impl TlsConfig {
         Self {
             authority: authority.clone(),
             kind,
+            host: None,
         }
     }
 
@@ -99,6 +102,13 @@ impl TlsConfig {
             TlsKind::CommonNameOnly => "127.0.0.1",
             _ => "Simulated relay",
         }
+    }
+
+    /// Makes it be for this host too.
+    #[must_use]
+    pub fn for_host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
     }
 
     /// Makes the certificate and what accepts connections with it.
@@ -110,6 +120,9 @@ impl TlsConfig {
             _ => &["127.0.0.1", "localhost"],
         };
         let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        if !matches!(self.kind, TlsKind::WrongHost | TlsKind::CommonNameOnly) {
+            names.extend(self.host.clone());
+        }
         if self.kind == TlsKind::Huge {
             names.extend((0..5_000).map(|n| format!("host-number-{n}.example")));
         }

@@ -82,7 +82,7 @@ fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     } else {
         publish
     };
-    let mut conversation = open + read + write + CLOSE_TIMEOUT;
+    let mut conversation = read + write;
     if config.auth {
         let send = config.read_timeout.min(config.write_timeout);
         conversation += config.auth_timeout + send + read + write;
@@ -92,7 +92,7 @@ fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     }
     let information = tries(config.nip11_retries, config.nip11_timeout);
     let dns = tries(config.dns_retries, config.dns_timeout);
-    conversation.max(information).max(dns)
+    (open + conversation.max(information) + CLOSE_TIMEOUT).max(dns)
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
     fn checks_fit_into_the_connections_of_their_network() {
         let config = MonitorConfig::default();
         let lane = |network| Lane::new(network, &config, &NetworkConfig::default_of(network));
-        assert_eq!(lane(Network::Clearnet).room(), 200);
+        assert_eq!(lane(Network::Clearnet).room(), 500);
         assert_eq!(lane(Network::Tor).room(), 25);
         let without = MonitorConfig {
             nip11: false,
@@ -130,9 +130,9 @@ mod tests {
             &MonitorConfig::default(),
             &NetworkConfig::default_of(network),
         );
-        lane.in_flight = 151;
+        lane.in_flight = 376;
         assert!(!lane.wants_more());
-        lane.in_flight = 150;
+        lane.in_flight = 375;
         assert!(lane.wants_more());
         lane.is_drained = true;
         assert!(!lane.wants_more());
