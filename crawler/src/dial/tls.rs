@@ -216,8 +216,10 @@ impl Tls {
                 };
                 Ok((stream, info))
             }
-            (Err(_), Some((verdict, chain)))
-                if verdict != CertificateVerdict::Valid && !accept_invalid =>
+            // A certificate that cannot even be read cannot be borne either.
+            (Err(source), Some((verdict, chain)))
+                if verdict != CertificateVerdict::Valid
+                    && (!accept_invalid || is_about_certificate(&source)) =>
             {
                 Err(DialError::Certificate {
                     host: host.to_owned(),
@@ -228,6 +230,13 @@ impl Tls {
             (Err(source), _) => Err(failed(source)),
         }
     }
+}
+
+fn is_about_certificate(error: &std::io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Judges the certificate of one connection, and keeps the judgement.

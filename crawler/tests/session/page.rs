@@ -8,7 +8,7 @@ use bigbrotr_testkit::population::{InvalidEvents, author_keys};
 use bigbrotr_testkit::relay::faults::{Fault, ReadFault};
 use bigbrotr_testkit::{EventMaker, SimRelay, SimRelayConfig};
 
-use crate::support::{START, connect, events, notes, page_of, quick, relay};
+use crate::support::{START, connect, events, notes, page_of, patient, quick, relay};
 
 #[tokio::test]
 async fn eose_completes_a_page_newest_first() {
@@ -106,7 +106,7 @@ async fn an_event_above_the_bound_is_refused_and_below_the_message_bound_survive
     let relay = relay(2, [ReadFault::Oversized(100_000)]).await;
     let limits = PageLimits {
         max_event_bytes: 50_000,
-        ..quick()
+        ..patient()
     };
     let page = connect(&relay).await.fetch_page(&notes(), &limits).await;
     assert!(page.is_complete());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bigbrotr_crawler::session::{PageEnd, PageLimit, PageLimits, SessionConfig, SessionError};
 use bigbrotr_testkit::relay::faults::ReadFault;
 
-use crate::support::{config, connect, connect_to, notes, page_of, quick, relay};
+use crate::support::{config, connect, connect_to, notes, page_of, patient, quick, relay};
 
 #[tokio::test]
 async fn a_page_without_eose_times_out_and_keeps_its_events() {
@@ -88,7 +88,7 @@ async fn an_endless_relay_is_stopped_at_the_cap_and_the_session_goes_on() {
     let limits = PageLimits {
         max_events: 50,
         max_refused: 100_000,
-        ..quick()
+        ..patient()
     };
     let page = session.fetch_page(&notes(), &limits).await;
     assert!(
@@ -99,7 +99,7 @@ async fn an_endless_relay_is_stopped_at_the_cap_and_the_session_goes_on() {
     assert_eq!(page.events.len(), 50);
     relay.clear_faults();
     // What was on its way is late, not wrong.
-    let page = session.fetch_page(&notes(), &quick()).await;
+    let page = session.fetch_page(&notes(), &patient()).await;
     assert!(page.is_complete(), "{:?}", page.end);
     assert_eq!(page.refused.wrong_subscription, 0);
     assert_eq!(page.events.len(), 5);
@@ -142,7 +142,7 @@ async fn a_message_above_the_bound_and_a_session_above_its_cap_end_the_session()
     let mut small = config();
     small.websocket.max_message_bytes = 100_000;
     let mut session = connect_to(&relay.url(), &small).await;
-    let page = session.fetch_page(&notes(), &quick()).await;
+    let page = session.fetch_page(&notes(), &patient()).await;
     assert!(
         matches!(page.end, PageEnd::LimitExceeded(PageLimit::Message)),
         "{:?}",
@@ -155,7 +155,7 @@ async fn a_message_above_the_bound_and_a_session_above_its_cap_end_the_session()
         ..config()
     };
     let mut session = connect_to(&relay.url(), &capped).await;
-    let page = session.fetch_page(&notes(), &quick()).await;
+    let page = session.fetch_page(&notes(), &patient()).await;
     assert!(
         matches!(page.end, PageEnd::LimitExceeded(PageLimit::Bytes)),
         "{:?}",

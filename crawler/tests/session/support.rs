@@ -74,6 +74,15 @@ pub(crate) fn quick() -> PageLimits {
     }
 }
 
+/// Bounds for a page that ends by itself, on a busy machine too.
+pub(crate) fn patient() -> PageLimits {
+    PageLimits {
+        timeout: Duration::from_mins(1),
+        idle_timeout: Duration::from_mins(1),
+        ..PageLimits::default()
+    }
+}
+
 pub(crate) fn notes() -> Filter {
     Filter {
         kinds: Some([1].into()),
