@@ -60,3 +60,7 @@ pub(crate) const METER_LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often it looks at how far it is.
 pub(crate) const METER_TICK: Duration = Duration::from_millis(250);
+
+/// The files that a node has open beside the connections of its networks, its relay and its
+/// database: log, clients of the REST mirror and of the metrics, answers on their way.
+pub(crate) const OTHER_OPEN_FILES: u64 = 512;

@@ -8,6 +8,7 @@
 //! | `database` | the server: given, owned or joined |
 //! | `node`, `wiring` | which services run, in which order, made of what |
 //! | `supervisor` | starting, restarting, draining |
+//! | `open_files` | room for the connections |
 //! | `exporter` | metrics and health over HTTP |
 //! | `delivery` | answers to the relays that requests name |
 //! | `logging`, `signals`, `summary`, `meter` | what the operator sees |
@@ -24,6 +25,7 @@ mod limits;
 mod logging;
 mod meter;
 mod node;
+mod open_files;
 mod relays;
 mod settings;
 mod signals;

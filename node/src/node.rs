@@ -30,7 +30,7 @@ use crate::exporter::Exporter;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::wiring::Wiring;
-use crate::{relays, summary};
+use crate::{open_files, relays, summary};
 
 /// How long the intake of the archive may take to write what it holds, after the services.
 const INTAKE_DRAIN: Duration = Duration::from_secs(10);
@@ -110,6 +110,7 @@ impl Node {
         settings: &Settings,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        open_files::make_room(settings);
         let clock: SharedClock = Arc::new(SystemClock);
         let database = Box::pin(Database::open(settings, Owner::Node, clock.clone())).await?;
         let store = database.store.clone();
