@@ -36,6 +36,7 @@ fn url(n: usize) -> RelayUrl {
 }
 
 /// A check that found this.
+#[expect(clippy::needless_pass_by_value, reason = "documents are literals here")]
 fn check(at: i64, open_ms: Option<i32>, nip11: Option<Value>, nip66: &Value) -> Snapshot {
     Snapshot {
         checked_at: at,

@@ -193,7 +193,7 @@ mod tests {
         let tags = vec![tag(["r", &ours.d_tag()]), tag(["r", &other.d_tag()])];
         assert_eq!(listed(Some(&ours), &both), Some(tags));
         assert_eq!(
-            listed(None, &[other.clone()]),
+            listed(None, std::slice::from_ref(&other)),
             Some(vec![tag(["r", &other.d_tag()])])
         );
         assert_eq!(listed(None, &[]), None);

@@ -184,9 +184,9 @@ impl MonitorConfig {
     /// Returns the relays of `publish_to`, or what is wrong with one.
     pub(super) fn targets(
         &self,
-        policy: &UrlPolicy,
+        policy: UrlPolicy,
     ) -> Result<Vec<RelayUrl>, (String, RelayUrlError)> {
-        let parse = |url: &String| RelayUrl::parse(url, policy).map_err(|e| (url.clone(), e));
+        let parse = |url: &String| RelayUrl::parse(url, &policy).map_err(|e| (url.clone(), e));
         self.publish_to.iter().map(parse).collect()
     }
 
@@ -278,7 +278,7 @@ impl MonitorConfig {
             allow_private: true,
             ..UrlPolicy::default()
         };
-        match self.targets(&anywhere) {
+        match self.targets(anywhere) {
             Err((url, error)) => {
                 let message = format!("{url:?} is not a relay url: {error}");
                 let hint = "expected e.g. wss://relay.example.com";

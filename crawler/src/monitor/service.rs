@@ -87,7 +87,7 @@ impl MonitorService {
             None => None,
         };
         let targets = config
-            .targets(&dialer.config().url_policy())
+            .targets(dialer.config().url_policy())
             .map_err(|(url, source)| MonitorError::PublishTo { url, source })?;
         let checker = Checker::new(dialer.clone(), config, keys.clone());
         Ok(Arc::new(Self {

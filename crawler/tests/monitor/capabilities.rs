@@ -2,7 +2,7 @@
 
 use bigbrotr_core::message::ClientMessage;
 use bigbrotr_crawler::monitor::{CheckResult, MonitorConfig, relay_report};
-use bigbrotr_crawler::session::Capability;
+use bigbrotr_crawler::session::{Capability, CapabilityAnswers};
 use bigbrotr_testkit::relay::faults::ReconcileFault;
 use bigbrotr_testkit::relay::{AuthPolicy, SimRelayConfig};
 use bigbrotr_testkit::{EventMaker, SimRelay};
@@ -185,7 +185,7 @@ async fn what_is_switched_off_is_not_tried() {
         ..config()
     };
     let result = check(&relay, &off).await;
-    assert_eq!(result.capabilities, Default::default());
+    assert_eq!(result.capabilities, CapabilityAnswers::default());
     let stats = relay.stats();
     assert_eq!(
         (stats.req_count, stats.count_count, stats.reconciliations),

@@ -39,7 +39,9 @@ impl Value<'_> {
             }
             Self::List(values) => {
                 head(11, values.len(), to);
-                values.iter().for_each(|value| value.write(to));
+                for value in values {
+                    value.write(to);
+                }
             }
             Self::Map(fields) => {
                 head(7, fields.len(), to);

@@ -96,9 +96,8 @@ async fn offer(
     while answers.len() < events.len() && Instant::now() < deadline {
         let frame = match session.next(deadline).await {
             Ok(Some(frame)) => frame,
-            Ok(None) => break,
             Err(error) if answers.is_empty() => return Err(error),
-            Err(_) => break,
+            Ok(None) | Err(_) => break,
         };
         if let Ok(RelayMessage::Ok {
             event_id,
