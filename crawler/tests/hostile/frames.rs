@@ -62,8 +62,9 @@ async fn floods_of_frames_end_by_the_clock_or_by_their_bytes() {
 }
 
 /// A relay that is always ready with another frame, none of which ends a message, must not keep
-/// the clock from being looked at. Nothing else bounds a session without a cap on its bytes.
-#[tokio::test]
+/// the clock from being looked at. Nothing else bounds a session without a cap on its bytes. The
+/// relay has a thread of its own, or it would have to pause whenever we read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn frames_without_end_do_not_stop_the_clock() {
     for wire in [Wire::empty_fragments(), Wire::ping_flood()] {
         let relay = relay([ReadFault::Answer(wire.clone())], None).await;
