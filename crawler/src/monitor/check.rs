@@ -1,8 +1,8 @@
 //! The check of one relay: everything that is asked of it, within bounds.
 //!
 //! Once there is a connection, the WebSocket and the information document are asked for side by
-//! side, each over a connection of its own, and the first stays open until both are done: a relay
-//! that bans clients for coming back within seconds has no reason to. A relay that cannot be
+//! side, each over a connection of its own, and the first stays open for a while until both are
+//! done: a relay that bans clients for coming back within seconds has no reason to. A relay that cannot be
 //! connected to is not dialled again for its document: that is behind the same door, and most
 //! relays that are known are dead. DNS is asked beside all of it. What is found is what a stranger
 //! gets; what a relay allows who has signed in is told apart from it.
@@ -17,9 +17,11 @@ use super::ask::{self, InformationAnswer};
 use super::config::MonitorConfig;
 use super::conversation::{self, Conversation};
 use super::geo::{GeoDatabases, Location};
+use super::limits::SECOND_CONNECTION_WAIT;
 use super::result::CheckResult;
 use super::work::Miner;
 use crate::dial::Dialer;
+use crate::session::Session;
 
 /// Checks relays: what all checks share.
 #[derive(Debug, Clone)]
@@ -126,10 +128,18 @@ impl Checker {
                 return (conversation, information);
             }
         };
-        let (mut conversation, answer) = tokio::join!(
-            Box::pin(conversation::converse(
-                self, url, connection, retries, now, known
-            )),
+        let asked = known.clone();
+        let converse = async {
+            let conversation =
+                conversation::converse(self, url, connection, retries, now, known);
+            let mut conversation = Box::pin(conversation).await;
+            if let Some(session) = conversation.session.take() {
+                close(session, asked).await;
+            }
+            conversation
+        };
+        let (conversation, answer) = tokio::join!(
+            Box::pin(converse),
             Box::pin(ask::information(
                 &self.dialer,
                 url,
@@ -137,11 +147,17 @@ impl Checker {
                 difficulty
             )),
         );
-        if let Some(session) = conversation.session.take() {
-            session.close().await;
-        }
         (conversation, answer)
     }
+}
+
+/// Ends the conversation once the document has been asked for, which is when nobody can tell of
+/// it any more, or after a while.
+async fn close(session: Session, mut asked: watch::Receiver<Option<u32>>) {
+    let is_asked = async { while asked.changed().await.is_ok() {} };
+    // Either way it is time.
+    drop(tokio::time::timeout(SECOND_CONNECTION_WAIT, is_asked).await);
+    session.close().await;
 }
 
 /// Checks one relay, as [`Checker::check`] does.

@@ -111,3 +111,10 @@ pub(super) const FORWARD_IDLE: Duration = Duration::from_mins(1);
 
 /// How often the events that wait for targets are counted.
 pub(super) const BACKLOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How long the first connection of a check stays open for the second, which has to wait for its
+/// turn. No longer: the checks of a crowded host each hold one of its slots and wait for another.
+pub(super) const SECOND_CONNECTION_WAIT: Duration = Duration::from_secs(1);
+
+/// After how long a relay is tried again whose check failed on our side.
+pub(super) const OURS_PAUSE: Duration = Duration::from_secs(30);

@@ -193,6 +193,28 @@ async fn a_relay_that_bans_reconnects_is_read_all_the_same() {
 }
 
 #[tokio::test]
+async fn checks_of_a_crowded_host_do_not_wait_for_each_other() {
+    // Both hold one of the host's two slots, and want another for the document.
+    let pause = ReadFault::Latency(Duration::from_millis(200));
+    let (one, other) = (
+        relay_with([pause.clone()]).await,
+        relay_with([pause]).await,
+    );
+    let mut crowded = networks();
+    crowded.clearnet.max_connections_per_ip = NonZeroU32::new(2).unwrap();
+    let (dialer, keys, config) = (dialer(crowded), Keys::generate(), config());
+    let urls = [url_of(&one), url_of(&other)];
+    let (first, second) = tokio::join!(
+        check_relay(&dialer, &urls[0], &config, &keys, 0),
+        check_relay(&dialer, &urls[1], &config, &keys, 0),
+    );
+    for result in [first, second] {
+        assert!(result.is_online() && result.read.unwrap().ok);
+        assert!(result.information().is_some(), "{result:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_certificate_is_a_finding_either_way() {
     let authority = TestAuthority::generate().unwrap();
     let relay = SimRelay::start(SimRelayConfig {

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use bigbrotr_core::clock::ManualClock;
 use bigbrotr_core::network::Network;
+use bigbrotr_crawler::dial::ProxyAddr;
 use bigbrotr_crawler::monitor::MonitorConfig;
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::testing::{test_store, test_store_with};
 use bigbrotr_testkit::relay::faults::{ConnectionFault, Fault, ReadFault};
 use nostr::Keys;
 
-use crate::support::{Running, config, healthy_relay, published, relay_with, until, url_of};
+use crate::support::{
+    Running, config, dialer, healthy_relay, networks, published, relay_with, until, url_of,
+};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -115,6 +118,32 @@ async fn reports_are_published_as_often_as_announced_and_no_more() {
     running.stop().await;
     assert_eq!(reports, [1, 1, 1, 2, 2, 2, 3]);
     assert_eq!(published(&store, 30_166).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_check_that_failed_on_our_side_is_made_again_soon() {
+    let clock = ManualClock::new(NOW);
+    let shared = Arc::new(clock.clone());
+    let (store, _database) = test_store_with(DatabaseConfig::default(), shared.clone()).await;
+    let relay = healthy_relay().await;
+    store.insert_relays(&[url_of(&relay)]).await.unwrap();
+    // Nobody listens there.
+    let mut networks = networks();
+    networks.clearnet.proxy = Some(ProxyAddr {
+        host: "127.0.0.1".to_owned(),
+        port: 9,
+    });
+    let (dialer, keys) = (dialer(networks), Keys::generate());
+    let running = Running::start_through(dialer, &store, config(), &keys, shared);
+    let progress = running.idle().await;
+    running.stop().await;
+    assert_eq!(progress.checked, 0);
+    clock.advance(Duration::from_secs(29));
+    let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
+    assert_eq!(due, []);
+    clock.advance(Duration::from_secs(1));
+    let due = store.lease_due_checks(&Network::ALL, 10, 1).await.unwrap();
+    assert_eq!(due.len(), 1);
 }
 
 #[tokio::test]

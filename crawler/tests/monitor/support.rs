@@ -131,9 +131,19 @@ impl Running {
         keys: &Keys,
         clock: SharedClock,
     ) -> Self {
+        Self::start_through(dialer(networks()), store, config, keys, clock)
+    }
+
+    pub(crate) fn start_through(
+        dialer: Dialer,
+        store: &Store,
+        config: MonitorConfig,
+        keys: &Keys,
+        clock: SharedClock,
+    ) -> Self {
         let monitor = MonitorService::new(
             config,
-            dialer(networks()),
+            dialer,
             store.clone(),
             keys.clone(),
             Some("wss://monitor.example.com".to_owned()),

@@ -112,6 +112,16 @@ impl Store {
             .await?;
         Ok(())
     }
+
+    /// Gives a relay back unchecked, to be due again in `seconds`: the check failed on our side.
+    pub async fn postpone_check(&self, relay: RelayId, seconds: i64) -> Result<(), StoreError> {
+        sqlx::query("update monitor_state set leased_until = $2 where relay_id = $1")
+            .bind(relay.0)
+            .bind(self.now().saturating_add(seconds))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
 }
 
 pub(super) fn known_relay(row: &PgRow) -> Result<KnownRelay, StoreError> {

@@ -7,7 +7,7 @@ use bigbrotr_schema::store::DueRelay;
 
 use super::super::config::MonitorConfig;
 use super::super::error::StepError;
-use super::super::limits::{LEASE_MARGIN, RETRY_PAUSE};
+use super::super::limits::{LEASE_MARGIN, RETRY_PAUSE, SECOND_CONNECTION_WAIT};
 use super::super::service::MonitorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
@@ -92,7 +92,8 @@ fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     }
     let information = tries(config.nip11_retries, config.nip11_timeout);
     let dns = tries(config.dns_retries, config.dns_timeout);
-    (open + conversation.max(information) + CLOSE_TIMEOUT).max(dns)
+    let asked = conversation.max(information) + SECOND_CONNECTION_WAIT;
+    (open + asked + CLOSE_TIMEOUT).max(dns)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use bigbrotr_core::service::ServiceContext;
 use bigbrotr_schema::store::{DueRelay, Snapshot};
 
 use super::super::error::StepError;
+use super::super::limits::OURS_PAUSE;
 use super::super::metrics::Outcome;
 use super::super::report::{REPORT_KIND, relay_report};
 use super::super::result::{CheckResult, OpenFinding};
@@ -25,8 +26,8 @@ pub(super) enum Done {
         /// Reports published with it.
         reports: u64,
     },
-    /// Nothing was found, or what was found cannot be stored: the lease runs out by itself,
-    /// which keeps the relay from being tried again at once.
+    /// Nothing was found, or what was found cannot be stored. The lease runs out, soon or by
+    /// itself, which keeps the relay from being tried again at once.
     Dropped,
     /// The service had to stop before the outcome was stored.
     Interrupted,
@@ -54,6 +55,7 @@ pub(super) async fn check_and_store(
             tracing::debug!(relay.url = %url, reason, "cannot check a relay for reasons of ours");
         }
         service.metrics.count_check(Outcome::Inconclusive);
+        postpone(&service, &due).await;
         return Done::Dropped;
     }
     let record = match record(&service, &due, &result) {
@@ -68,6 +70,20 @@ pub(super) async fn check_and_store(
     );
     drop(result);
     store(&service, &context, &due, &record).await
+}
+
+/// Has a relay tried again soon. Its lease is as long as the longest check, which is long for one
+/// that could not even begin.
+async fn postpone(service: &MonitorService, due: &DueRelay) {
+    let pause = i64::try_from(OURS_PAUSE.as_secs()).unwrap_or(i64::MAX);
+    let postponed = service.store.postpone_check(due.relay.id, pause);
+    if let Err(error) = MonitorService::bounded(postponed).await {
+        tracing::debug!(
+            relay.url = %due.relay.url,
+            error = &error as &dyn Error,
+            "relay is not given back: its lease runs out by itself",
+        );
+    }
 }
 
 /// Concludes what follows from a check.
