@@ -60,7 +60,9 @@ fn read(body: &[u8], list: &ListConfig, policy: UrlPolicy) -> Result<Collected, 
         ListFormat::Json => {
             let document: Value = serde_json::from_slice(body).map_err(ListError::NotJson)?;
             let (texts, excess) = json_path::texts(&document, &list.path, MAX_TEXTS_PER_LIST)?;
-            texts.into_iter().for_each(|text| found.take(text));
+            for text in texts {
+                found.take(text);
+            }
             found.excess += excess;
         }
         ListFormat::Text => {

@@ -132,7 +132,7 @@ impl Run {
                 "the lease of a list is not given back: it runs out by itself",
             ),
             Err(_) => {
-                tracing::warn!("the lease of a list is not given back: it runs out by itself")
+                tracing::warn!("the lease of a list is not given back: it runs out by itself");
             }
         }
     }

@@ -56,7 +56,7 @@ impl Section for ValidatorConfig {
             ("open_timeout", self.open_timeout),
             ("read_timeout", self.read_timeout),
         ] {
-            let longest = Duration::from_secs(600);
+            let longest = Duration::from_mins(10);
             checks.duration(key, value, Duration::from_millis(1)..=longest);
         }
         checks.range("max_attempts", self.max_attempts, 1..=1_000);

@@ -200,7 +200,7 @@ async fn a_finder_that_stops_gives_a_list_back() {
     let (world, web) = (World::new().await, Web::start().await);
     let url = web.page("/silent", Answer::Silence);
     let patient = FinderConfig {
-        list_timeout: Duration::from_secs(600),
+        list_timeout: Duration::from_mins(10),
         ..config(vec![list(&url, ListFormat::Json, "")])
     };
     let finder = Finder::start(&world.store, patient);

@@ -66,7 +66,11 @@ async fn candidates_and_cursors_are_stored_together_or_not_at_all() {
     let finish = async |num| {
         let finding = world.store.begin_finding().await.unwrap().unwrap();
         finding
-            .finish(&[(FoundBy::Tags, num)], &[mention.clone()], NO_BOUNDS)
+            .finish(
+                &[(FoundBy::Tags, num)],
+                std::slice::from_ref(&mention),
+                NO_BOUNDS,
+            )
             .await
     };
     finish(100).await.unwrap_err();

@@ -45,7 +45,7 @@ async fn a_validator_that_stops_gives_candidates_back_untried() {
     world.add(&[url_of(&relay)]).await;
     let before = world.candidate(&url_of(&relay)).await;
     let patient = ValidatorConfig {
-        read_timeout: Duration::from_secs(600),
+        read_timeout: Duration::from_mins(10),
         ..validator_config()
     };
     let validator = Validator::start(&world.store, patient);

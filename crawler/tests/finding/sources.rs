@@ -219,7 +219,7 @@ async fn what_was_given_up_is_found_again_when_its_time_has_come() {
     // Mentioned again, and again, before its time.
     world.archive(&[relay_list(2, dead.as_str())]).await;
     finder.idle().await;
-    clock.advance(tried.forget_after - Duration::from_secs(1));
+    clock.advance(tried.forget_after.saturating_sub(Duration::from_secs(1)));
     let validator = proving();
     validator.idle().await;
     validator.stop().await;
