@@ -143,13 +143,5 @@ pub const ROLE_ATTEMPTS: u32 = 100;
 /// Longest delay between those attempts.
 pub const ROLE_RETRY_MAX: Duration = Duration::from_millis(200);
 
-/// Candidates that have failed and wait for another try: more than ten times the relays that there
-/// are. Beyond that somebody invents them, and those that failed most often are given up.
-pub const MAX_RETRIED_CANDIDATES: i64 = 200_000;
-
-/// Given-up candidates that are remembered, at about 300 bytes each with their indexes. Beyond
-/// that the oldest are forgotten, and tried again when somebody mentions them.
-pub const MAX_GIVEN_UP_CANDIDATES: i64 = 500_000;
-
 /// Candidates that one step of their housekeeping changes in each way: tens of milliseconds.
 pub const CANDIDATE_UPKEEP_BATCH: i64 = 10_000;

@@ -29,8 +29,9 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 
 pub use self::candidates::{
-    ArchiveBarrier, Candidate, CandidateCount, CandidateFailure, CandidateStatus, CandidateUpkeep,
-    DueList, Finding, FindingPage, Found, FoundBy, Mention, MentioningEvent, SiteBounds, Verdict,
+    ArchiveBarrier, Candidate, CandidateBounds, CandidateCount, CandidateFailure, CandidateStatus,
+    CandidateUpkeep, DueList, Finding, FindingPage, Found, FoundBy, Mention, MentioningEvent,
+    SiteBounds, Verdict,
 };
 pub use self::export::{ArchiveOrder, ArchivePage, ArchivePosition, ArchiveQuery, ArchivedEvent};
 pub use self::health::{DatabaseStatus, PendingWork};

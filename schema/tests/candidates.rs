@@ -13,7 +13,8 @@ use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::testing::TestDatabase;
 use bigbrotr_schema::store::{
-    Candidate, CandidateFailure, CandidateStatus, FoundBy, Mention, SiteBounds, Store, Verdict,
+    Candidate, CandidateBounds, CandidateFailure, CandidateStatus, FoundBy, Mention, SiteBounds,
+    Store, Verdict,
 };
 use bigbrotr_schema::testing::{OpenWriter, execute, look, test_store_with};
 use bigbrotr_testkit::EventMaker;
@@ -78,6 +79,14 @@ fn mention(text: &str) -> Mention {
     Mention {
         url: url(text),
         found_by: FoundBy::Tags,
+    }
+}
+
+fn before(given_up_before: i64) -> CandidateBounds {
+    CandidateBounds {
+        given_up_before,
+        max_given_up: 1_000,
+        max_retried: 1_000,
     }
 }
 
@@ -250,9 +259,13 @@ async fn candidates_that_are_given_up_are_forgotten_in_time() {
     }
     let status = world.store.count_candidates().await.unwrap();
     assert_eq!((status.waiting, status.given_up), (1, 2));
-    let nothing = world.store.upkeep_candidates(NOW).await.unwrap();
+    let nothing = world.store.upkeep_candidates(before(NOW)).await.unwrap();
     assert_eq!(nothing.forgotten, 0);
-    let done = world.store.upkeep_candidates(NOW + 1).await.unwrap();
+    let done = world
+        .store
+        .upkeep_candidates(before(NOW + 1))
+        .await
+        .unwrap();
     assert_eq!(done.forgotten, 2);
     assert_eq!(world.store.count_candidates().await.unwrap().given_up, 0);
 }
@@ -268,7 +281,7 @@ async fn what_became_a_relay_in_another_way_is_no_candidate_any_more() {
         .insert_relays(&[url("wss://a.example.com")])
         .await
         .unwrap();
-    let done = world.store.upkeep_candidates(0).await.unwrap();
+    let done = world.store.upkeep_candidates(before(0)).await.unwrap();
     assert_eq!(done.settled, 1);
     assert_eq!(world.store.count_candidates().await.unwrap().waiting, 1);
 }
@@ -283,16 +296,22 @@ async fn the_tables_stay_bounded_whatever_is_invented() {
                 {attempts}, {given_up} from generate_series(1, {count}) n"
         )
     };
-    execute(&world.store, &fill("3", "null", 200_005)).await;
+    let bounds = CandidateBounds {
+        given_up_before: 0,
+        max_given_up: 50,
+        max_retried: 20,
+    };
+    execute(&world.store, &fill("0", "null", 30)).await;
+    execute(&world.store, &fill("3", "null", 25)).await;
     execute(&world.store, &fill("1", "null", 3)).await;
-    let done = world.store.upkeep_candidates(0).await.unwrap();
+    let done = world.store.upkeep_candidates(bounds).await.unwrap();
     assert_eq!(done.given_up, 8);
     // Those that failed most often, and not the others.
-    let left = "select count(*) as n from candidates where attempts = 1 and given_up_at is null";
-    assert_eq!(look(&world.store, left).await, json!([{ "n": 3 }]));
+    let left = "select count(*) as n from candidates where attempts < 3 and given_up_at is null";
+    assert_eq!(look(&world.store, left).await, json!([{ "n": 33 }]));
     execute(&world.store, "delete from candidates").await;
-    execute(&world.store, &fill("5", "n", 500_007)).await;
-    let done = world.store.upkeep_candidates(0).await.unwrap();
+    execute(&world.store, &fill("5", "n", 57)).await;
+    let done = world.store.upkeep_candidates(bounds).await.unwrap();
     assert_eq!(done.forgotten, 7);
     let oldest = "select min(given_up_at) as n from candidates";
     assert_eq!(look(&world.store, oldest).await, json!([{ "n": 8 }]));

@@ -42,3 +42,11 @@ pub(super) const REACH_SINCE_SECONDS: i64 = 7 * 24 * 3_600;
 
 /// The longest time for finding out.
 pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Candidates that have failed and wait for another try: more than ten times the relays that there
+/// are. Beyond that somebody invents them, and those that failed most often are given up.
+pub(super) const MAX_RETRIED: u32 = 200_000;
+
+/// Given-up candidates that are remembered, at about 300 bytes each with their indexes. Beyond
+/// that the oldest are forgotten, and tried again when somebody mentions them.
+pub(super) const MAX_GIVEN_UP: u32 = 500_000;

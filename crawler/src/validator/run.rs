@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigbrotr_core::service::ServiceContext;
-use bigbrotr_schema::store::Candidate;
+use bigbrotr_schema::store::{Candidate, CandidateBounds};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::lane::Lane;
 use self::one::Done;
-use super::limits::{POLL_INTERVAL, RELEASE_TIMEOUT, STOP_GRACE, UPKEEP_INTERVAL};
+use super::limits::{
+    MAX_GIVEN_UP, MAX_RETRIED, POLL_INTERVAL, RELEASE_TIMEOUT, STOP_GRACE, UPKEEP_INTERVAL,
+};
 use super::service::ValidatorService;
 use crate::store_wait::{DATABASE_BACKOFF, StepError, bounded, whole_seconds};
 
@@ -113,8 +115,12 @@ impl Run {
             return Ok(());
         }
         let (service, store) = (&self.service, &self.service.store);
-        let before = service.clock.now() - whole_seconds(service.config.forget_after);
-        let done = bounded(store.upkeep_candidates(before)).await?;
+        let bounds = CandidateBounds {
+            given_up_before: service.clock.now() - whole_seconds(service.config.forget_after),
+            max_given_up: MAX_GIVEN_UP,
+            max_retried: MAX_RETRIED,
+        };
+        let done = bounded(store.upkeep_candidates(bounds)).await?;
         if done.forgotten > 0 || done.given_up > 0 {
             tracing::info!(
                 candidates.forgotten = done.forgotten,

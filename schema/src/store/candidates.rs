@@ -18,7 +18,7 @@ pub use self::finding::{
     ArchiveBarrier, Finding, FindingPage, Found, Mention, MentioningEvent, SiteBounds, Verdict,
 };
 pub use self::lists::DueList;
-pub use self::proving::{Candidate, CandidateFailure, CandidateUpkeep};
+pub use self::proving::{Candidate, CandidateBounds, CandidateFailure, CandidateUpkeep};
 use super::Store;
 use crate::error::StoreError;
 

@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::{FoundBy, Store, candidate_url};
 use crate::error::StoreError;
-use crate::limits::{CANDIDATE_UPKEEP_BATCH, MAX_GIVEN_UP_CANDIDATES, MAX_RETRIED_CANDIDATES};
+use crate::limits::CANDIDATE_UPKEEP_BATCH;
 
 /// A candidate that is due, leased to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub struct CandidateFailure {
     pub due_at: i64,
     /// Why it failed, from a closed set.
     pub reason: &'static str,
+}
+
+/// How many candidates stay, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandidateBounds {
+    /// Those given up before this time (Unix seconds) are forgotten.
+    pub given_up_before: i64,
+    /// The most that are remembered as given up.
+    pub max_given_up: u32,
+    /// The most that have failed and wait for another try.
+    pub max_retried: u32,
 }
 
 /// What one step of housekeeping did.
@@ -135,18 +146,18 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets candidates that were given up before this time (Unix seconds), or long ago where
-    /// there are too many; and gives up those that failed most where too many wait for another
-    /// try. A bounded number each; to be called again.
+    /// Forgets candidates that were given up long ago, and the oldest of them where there are too
+    /// many; and gives up those that failed most where too many wait for another try. A bounded
+    /// number each; to be called again.
     pub async fn upkeep_candidates(
         &self,
-        given_up_before: i64,
+        bounds: CandidateBounds,
     ) -> Result<CandidateUpkeep, StoreError> {
         let old = "delete from candidates where url in (
                 select url from candidates where given_up_at < $1
                 order by given_up_at limit $2 for update skip locked)";
         let old = sqlx::query(old)
-            .bind(given_up_before)
+            .bind(bounds.given_up_before)
             .bind(CANDIDATE_UPKEEP_BATCH)
             .execute(&self.pool)
             .await?;
@@ -155,7 +166,7 @@ impl Store {
                 select url from candidates where given_up_at is not null
                 order by given_up_at desc offset $1 limit $2)",
         )
-        .bind(MAX_GIVEN_UP_CANDIDATES)
+        .bind(i64::from(bounds.max_given_up))
         .bind(CANDIDATE_UPKEEP_BATCH)
         .execute(&self.pool)
         .await?;
@@ -165,7 +176,7 @@ impl Store {
                 order by attempts, due_at offset $2 limit $3)",
         )
         .bind(self.now())
-        .bind(MAX_RETRIED_CANDIDATES)
+        .bind(i64::from(bounds.max_retried))
         .bind(CANDIDATE_UPKEEP_BATCH)
         .execute(&self.pool)
         .await?;
