@@ -130,8 +130,7 @@ impl Checker {
         };
         let asked = known.clone();
         let converse = async {
-            let conversation =
-                conversation::converse(self, url, connection, retries, now, known);
+            let conversation = conversation::converse(self, url, connection, retries, now, known);
             let mut conversation = Box::pin(conversation).await;
             if let Some(session) = conversation.session.take() {
                 close(session, asked).await;

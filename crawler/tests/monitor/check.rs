@@ -196,10 +196,7 @@ async fn a_relay_that_bans_reconnects_is_read_all_the_same() {
 async fn checks_of_a_crowded_host_do_not_wait_for_each_other() {
     // Both hold one of the host's two slots, and want another for the document.
     let pause = ReadFault::Latency(Duration::from_millis(200));
-    let (one, other) = (
-        relay_with([pause.clone()]).await,
-        relay_with([pause]).await,
-    );
+    let (one, other) = (relay_with([pause.clone()]).await, relay_with([pause]).await);
     let mut crowded = networks();
     crowded.clearnet.max_connections_per_ip = NonZeroU32::new(2).unwrap();
     let (dialer, keys, config) = (dialer(crowded), Keys::generate(), config());
