@@ -134,7 +134,7 @@ async fn every_bad_certificate_is_named_whether_or_not_it_is_borne() {
             let expected = if borne { "open" } else { reason };
             assert_eq!(closed(&result), expected, "{kind:?}");
             // Borne or not, what is stored says what is wrong with it.
-            assert_eq!(findings(&result)["tls"]["certificate"], verdict, "{kind:?}");
+            assert_eq!(findings(&result)["tls"]["verdict"], verdict, "{kind:?}");
             assert_eq!(relay_report(&result).is_some(), expected == "open");
         }
         // Nobody we know has signed any of them: that is found first, or what is worse.
