@@ -43,7 +43,8 @@ async fn forget_statistics(archive: &Archive) {
     archive
         .meddle(
             "truncate events, events_relays, stats_kinds, stats_pubkeys, stats_pubkey_kinds,
-                stats_relays, stats_relay_kinds, stats_relay_pubkeys, stats_relay_pubkey_kinds;
+                stats_relay_kinds, stats_relay_pubkeys, stats_relay_pubkey_kinds;
+             delete from stats_relays;
              update stats_totals set events = 0, regular = 0, replaceable = 0, ephemeral = 0,
                 addressable = 0, pubkeys = 0, kinds = 0",
         )
