@@ -89,6 +89,7 @@ impl MonitorService {
         let targets = config
             .targets(dialer.config().url_policy())
             .map_err(|(url, source)| MonitorError::PublishTo { url, source })?;
+        tell_what_is_left_out(&config);
         let checker = Checker::new(dialer.clone(), config, keys.clone());
         Ok(Arc::new(Self {
             config: checker.config().clone(),
@@ -127,6 +128,29 @@ impl MonitorService {
             Err(_) => Err(StepError::StoreTimedOut {
                 after: STORE_TIMEOUT,
             }),
+        }
+    }
+}
+
+/// Tells once which checks are switched on and have no database to look into.
+fn tell_what_is_left_out(config: &MonitorConfig) {
+    for (wanted, database, key) in [
+        (
+            config.geo,
+            &config.geo_city_database,
+            "monitor.geo_city_database",
+        ),
+        (
+            config.net,
+            &config.geo_asn_database,
+            "monitor.geo_asn_database",
+        ),
+    ] {
+        if wanted && database.as_os_str().is_empty() {
+            tracing::info!(
+                config.key = key,
+                "no geo database is configured: checks go without it"
+            );
         }
     }
 }
