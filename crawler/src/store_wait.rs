@@ -1,4 +1,4 @@
-//! Waiting for the database, within bounds, for the finder and the validator.
+//! Waiting for the database, within bounds, for the finder, the validator and the monitor.
 
 use std::future::Future;
 use std::time::Duration;

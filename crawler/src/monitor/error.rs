@@ -1,9 +1,9 @@
 //! What can go wrong in the monitor itself; what is wrong with relays is a finding.
 
-use std::time::Duration;
-
 use bigbrotr_core::relay_url::RelayUrlError;
 use bigbrotr_schema::error::StoreError;
+
+use crate::store_wait;
 
 /// Why the monitor cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -34,21 +34,14 @@ pub enum MonitorError {
 /// Why a step of the monitor has to be repeated, or given up.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StepError {
-    #[error("the database refuses")]
-    Store(#[from] StoreError),
-    #[error("the database did not answer within {after:?}")]
-    StoreTimedOut { after: Duration },
+    #[error(transparent)]
+    Store(#[from] store_wait::StepError),
     #[error("cannot sign")]
     Signing(#[from] nostr::event::builder::Error),
 }
 
-impl StepError {
-    /// Says whether the same step may succeed later.
-    pub(super) fn is_retryable(&self) -> bool {
-        match self {
-            Self::Store(error) => error.is_retryable() || error.is_conflict(),
-            Self::StoreTimedOut { .. } => true,
-            Self::Signing(_) => false,
-        }
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
     }
 }

@@ -22,9 +22,9 @@ use super::limits::{
     BACKLOG_INTERVAL, FORWARD_IDLE, FORWARD_LEASE, FORWARD_POLL, FORWARD_WINDOW, MAX_SESSION_BYTES,
 };
 use super::report::REPORT_KIND;
-use super::run::DATABASE_BACKOFF;
 use super::service::MonitorService;
 use crate::session::{Session, SessionConfig};
+use crate::store_wait::{DATABASE_BACKOFF, bounded};
 
 /// Pauses after an attempt at a target that came to nothing.
 const TARGET_BACKOFF: Backoff = Backoff {
@@ -91,7 +91,7 @@ async fn turn(
     url: &RelayUrl,
 ) -> Result<(), StepError> {
     let lease = service.store.lease_report_target(url, lease_seconds());
-    let Some(target) = MonitorService::bounded(lease).await? else {
+    let Some(target) = bounded(lease).await? else {
         return Ok(());
     };
     let end = match open(service, context, url).await {
@@ -120,7 +120,7 @@ async fn turn(
     let release = service
         .store
         .release_report_target(target, due_at, failures, error);
-    MonitorService::bounded(release).await
+    Ok(bounded(release).await?)
 }
 
 /// Connects to a target, through the same guard as every check.
@@ -162,7 +162,7 @@ async fn converse(
             service.clock.now() - stale_seconds(service),
             FORWARD_WINDOW,
         );
-        let queued = MonitorService::bounded(queued).await?;
+        let queued = bounded(queued).await?;
         let work = !queued.is_empty();
         let window = tokio::select! {
             // What was sent without an answer is sent again: it is a duplicate there then.
@@ -177,7 +177,7 @@ async fn converse(
                 &window.refused,
                 lease_seconds(),
             );
-            MonitorService::bounded(settle).await?;
+            bounded(settle).await?;
             kept_at = Instant::now();
         }
         let metrics = &service.metrics;
@@ -214,7 +214,7 @@ async fn converse(
 /// Keeps the metric of what waits.
 async fn watch_backlog(service: &MonitorService, context: &ServiceContext) {
     loop {
-        if let Ok(waiting) = MonitorService::bounded(service.store.count_queued_reports()).await {
+        if let Ok(waiting) = bounded(service.store.count_queued_reports()).await {
             service.metrics.set_forward_backlog(waiting);
         }
         if !context.sleep(BACKLOG_INTERVAL).await {

@@ -65,9 +65,6 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// What a lease is longer than the longest check: the time to store its outcome.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
-/// The longest wait for the database in one go, so that a stalled connection is noticed.
-pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// How long checks under way may go on once the service has to stop.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 

@@ -13,7 +13,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigbrotr_core::backoff::Backoff;
 use bigbrotr_core::service::ServiceContext;
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::{DueRelay, RelayId};
@@ -26,14 +25,7 @@ use self::presence::Presence;
 use super::error::StepError;
 use super::limits::{POLL_INTERVAL, RELEASE_TIMEOUT, STOP_GRACE};
 use super::service::MonitorService;
-
-/// Pauses while the database is away.
-pub(super) const DATABASE_BACKOFF: Backoff = Backoff {
-    base: Duration::from_millis(200),
-    factor: 2.0,
-    max: Duration::from_secs(10),
-    jitter: 0.3,
-};
+use crate::store_wait::DATABASE_BACKOFF;
 
 /// A check under way.
 struct Begun {

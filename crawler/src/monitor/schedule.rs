@@ -13,6 +13,7 @@ use rand::Rng;
 
 use super::config::MonitorConfig;
 use super::limits::{RETRY_SPREAD, SHORTEST_PAUSE};
+use crate::store_wait::whole_seconds;
 
 /// What the schedule of a relay depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +132,6 @@ pub(super) fn is_report_due(
     let slack = config.interval_of(priority) / 2;
     // A report from the future was made by a wrong clock.
     age < 0 || age >= whole_seconds(config.publish_interval.saturating_sub(slack))
-}
-
-/// At least one second: a check is due again later, never at once.
-fn whole_seconds(pause: Duration) -> i64 {
-    i64::try_from(pause.as_secs().max(1)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

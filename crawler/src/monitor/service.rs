@@ -2,22 +2,19 @@
 //! and `forward`.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use bigbrotr_core::clock::SharedClock;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
-use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::Store;
 use nostr::Keys;
 use tokio::sync::watch;
 
 use super::check::Checker;
 use super::config::MonitorConfig;
-use super::error::{MonitorError, StepError};
+use super::error::MonitorError;
 use super::forward;
-use super::limits::STORE_TIMEOUT;
 use super::metrics::MonitorMetrics;
 use super::run::Run;
 use crate::dial::Dialer;
@@ -117,18 +114,6 @@ impl MonitorService {
         let idle = progress.wait_for(MonitorProgress::is_idle).await;
         // The sender is ours: it cannot be gone.
         idle.map(|progress| *progress).unwrap_or_default()
-    }
-
-    /// Waits for the database, within a bound.
-    pub(super) async fn bounded<T>(
-        operation: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StepError> {
-        match tokio::time::timeout(STORE_TIMEOUT, operation).await {
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => Err(StepError::StoreTimedOut {
-                after: STORE_TIMEOUT,
-            }),
-        }
     }
 }
 

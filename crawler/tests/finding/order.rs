@@ -1,14 +1,7 @@
 //! Nothing is lost: whatever commits late, breaks off, or is done by several at once.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
-
-use bigbrotr_core::clock::SystemClock;
-use bigbrotr_schema::config::DatabaseConfig;
-use bigbrotr_schema::store::{FoundBy, Mention, Store};
+use bigbrotr_schema::store::{FoundBy, Mention};
 use bigbrotr_schema::testing::OpenWriter;
-use bigbrotr_testkit::TcpProxy;
 
 use crate::support::{Finder, NO_BOUNDS, World, finder_config, relay_list, url};
 
@@ -121,20 +114,7 @@ async fn an_archive_that_is_emptied_is_read_from_its_beginning() {
 #[tokio::test]
 async fn an_outage_of_the_database_is_waited_for() {
     let world = World::new().await;
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, world.database.port()));
-    let proxy = TcpProxy::start(server).await.unwrap();
-    let (there, here) = (
-        format!(":{}", server.port()),
-        format!(":{}", proxy.address().port()),
-    );
-    let settings = DatabaseConfig {
-        acquire_timeout: Duration::from_secs(3),
-        ..DatabaseConfig::default()
-    };
-    let url = world.database.url().replace(&there, &here);
-    let store = Store::connect(&url, Arc::new(settings), Arc::new(SystemClock))
-        .await
-        .unwrap();
+    let (store, proxy) = world.through_proxy().await;
     let mut finder = Finder::start(&store, finder_config());
     finder.until_health("ready").await;
     proxy.cut();

@@ -1,6 +1,6 @@
 //! What is our own fault is not held against a candidate.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,9 +10,7 @@ use bigbrotr_core::relay_url::RelayUrl;
 use bigbrotr_crawler::dial::{
     Dialer, NetworkConfig, NetworksConfig, ProxyAddr, Resolve, ResolveError,
 };
-use bigbrotr_schema::config::DatabaseConfig;
-use bigbrotr_schema::store::{Document, Snapshot, Store};
-use bigbrotr_testkit::TcpProxy;
+use bigbrotr_schema::store::{Document, Snapshot};
 use bigbrotr_testkit::relay::faults::{Fault, ReadFault};
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -130,20 +128,7 @@ async fn a_proxy_that_is_down_is_our_fault() {
 #[tokio::test]
 async fn an_outage_of_the_database_loses_no_outcome() {
     let world = World::new().await;
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, world.database.port()));
-    let proxy = TcpProxy::start(server).await.unwrap();
-    let (there, here) = (
-        format!(":{}", server.port()),
-        format!(":{}", proxy.address().port()),
-    );
-    let settings = DatabaseConfig {
-        acquire_timeout: Duration::from_secs(3),
-        ..DatabaseConfig::default()
-    };
-    let through = world.database.url().replace(&there, &here);
-    let store = Store::connect(&through, Arc::new(settings), Arc::new(SystemClock))
-        .await
-        .unwrap();
+    let (store, proxy) = world.through_proxy().await;
     let relay = relay_with([ReadFault::Latency(Duration::from_millis(600))]).await;
     world.add(&[url_of(&relay)]).await;
 

@@ -1,7 +1,7 @@
 //! A database with events, services that run, and looks into the candidates.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use bigbrotr_schema::store::{FoundBy, Mention, SiteBounds, Store};
 use bigbrotr_schema::testing::{execute, look, test_store, test_store_with};
 use bigbrotr_testkit::population::author_keys;
 use bigbrotr_testkit::relay::faults::Fault;
-use bigbrotr_testkit::{EventMaker, SimRelay, SimRelayConfig};
+use bigbrotr_testkit::{EventMaker, SimRelay, SimRelayConfig, TcpProxy};
 use prometheus::Registry;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -123,6 +123,25 @@ impl World {
         let clock = Arc::new(clock.clone());
         let (store, database) = test_store_with(DatabaseConfig::default(), clock).await;
         Self { store, database }
+    }
+
+    /// A store that reaches the database through a proxy, which can be cut.
+    pub(crate) async fn through_proxy(&self) -> (Store, TcpProxy) {
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.database.port()));
+        let proxy = TcpProxy::start(server).await.unwrap();
+        let (there, here) = (
+            format!(":{}", server.port()),
+            format!(":{}", proxy.address().port()),
+        );
+        let settings = DatabaseConfig {
+            acquire_timeout: Duration::from_secs(3),
+            ..DatabaseConfig::default()
+        };
+        let url = self.database.url().replace(&there, &here);
+        let store = Store::connect(&url, Arc::new(settings), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        (store, proxy)
     }
 
     /// The rows of a query.

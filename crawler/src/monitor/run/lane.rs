@@ -11,6 +11,7 @@ use super::super::limits::{LEASE_MARGIN, RETRY_PAUSE, SECOND_CONNECTION_WAIT};
 use super::super::service::MonitorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
+use crate::store_wait::{bounded, whole_seconds};
 
 /// The checks of one network. Networks do not wait for each other: Tor takes a minute for what
 /// takes the others a second.
@@ -53,8 +54,8 @@ impl Lane {
         service: &MonitorService,
         most: usize,
     ) -> Result<Vec<DueRelay>, StepError> {
-        let lease_seconds = i64::try_from(self.lease_time.as_secs()).unwrap_or(i64::MAX);
-        let due = MonitorService::bounded(service.store.lease_due_checks(
+        let lease_seconds = whole_seconds(self.lease_time);
+        let due = bounded(service.store.lease_due_checks(
             &[self.network],
             most as u32,
             lease_seconds,

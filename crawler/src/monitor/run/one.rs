@@ -14,7 +14,7 @@ use super::super::report::{REPORT_KIND, relay_report};
 use super::super::result::{CheckResult, OpenFinding};
 use super::super::schedule::{Checked, Schedule, is_report_due, next_check};
 use super::super::service::MonitorService;
-use super::DATABASE_BACKOFF;
+use crate::store_wait::{DATABASE_BACKOFF, bounded};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(super) async fn check_and_store(
 async fn postpone(service: &MonitorService, due: &DueRelay) {
     let pause = i64::try_from(OURS_PAUSE.as_secs()).unwrap_or(i64::MAX);
     let postponed = service.store.postpone_check(due.relay.id, pause);
-    if let Err(error) = MonitorService::bounded(postponed).await {
+    if let Err(error) = bounded(postponed).await {
         tracing::debug!(
             relay.url = %due.relay.url,
             error = &error as &dyn Error,
@@ -121,7 +121,7 @@ async fn store(
 ) -> Done {
     let mut attempt = 0;
     loop {
-        let stored = MonitorService::bounded(service.store.insert_snapshot(
+        let stored = bounded(service.store.insert_snapshot(
             due.relay.id,
             &record.snapshot,
             &record.reports,
@@ -143,7 +143,7 @@ async fn store(
                     return Done::Interrupted;
                 }
             }
-            Err(error) => return give_up(service, due, &error),
+            Err(error) => return give_up(service, due, &error.into()),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::super::draft::Draft;
 use super::super::error::StepError;
 use super::super::limits::ANNOUNCE_INTERVAL;
 use super::super::service::MonitorService;
+use crate::store_wait::bounded;
 
 /// What the monitor says about itself, and when that was last compared.
 pub(super) struct Presence {
@@ -43,11 +44,11 @@ impl Presence {
         }
         if !self.targets_set {
             let author = Pubkey(service.keys.public_key().to_bytes());
-            MonitorService::bounded(service.store.set_report_targets(
-                &service.targets,
-                &author,
-                &ANNOUNCED_KINDS,
-            ))
+            bounded(
+                service
+                    .store
+                    .set_report_targets(&service.targets, &author, &ANNOUNCED_KINDS),
+            )
             .await?;
             self.targets_set = true;
         }
@@ -60,7 +61,7 @@ impl Presence {
             let event = draft
                 .clone()
                 .sign(&service.keys, date_after(current.as_ref(), now))?;
-            let outcome = MonitorService::bounded(service.store.publish_report(&event)).await?;
+            let outcome = bounded(service.store.publish_report(&event)).await?;
             tracing::info!(
                 event.id = %event.id,
                 event.kind = event.kind,
@@ -81,7 +82,7 @@ async fn current(service: &MonitorService, kind: u16) -> Result<Option<Event>, S
         kinds: Some([kind].into()),
         ..Filter::default()
     };
-    let events = MonitorService::bounded(service.store.query_relay_events(&filter, 1)).await?;
+    let events = bounded(service.store.query_relay_events(&filter, 1)).await?;
     let stored = events.first();
     Ok(stored.map(StoredEvent::event).transpose()?)
 }
