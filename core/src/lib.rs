@@ -18,5 +18,6 @@ pub mod message;
 pub mod network;
 pub mod relay_list;
 pub mod relay_url;
+pub mod selection;
 pub mod service;
 pub mod vanish;
