@@ -117,10 +117,7 @@ impl Selection {
             });
         }
         if let Some(ours) = &self.authors {
-            let others = match &wanted.authors {
-                Some(wanted) => Some(wanted - ours),
-                None => None,
-            };
+            let others = wanted.authors.as_ref().map(|wanted| wanted - ours);
             lacks.push(Self {
                 authors: others,
                 ..shared.clone()

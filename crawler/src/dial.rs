@@ -24,6 +24,7 @@ pub mod websocket;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,6 +147,23 @@ impl Dialer {
             tls,
             traffic: Arc::default(),
         })))
+    }
+
+    /// Returns a dialer with slots of its own, otherwise the same: its connections take nobody
+    /// else's. On clearnet it has at least so many.
+    #[must_use]
+    pub fn apart(&self, connections: u32) -> Self {
+        let mut config = self.0.config.clone();
+        let most = &mut config.clearnet.max_connections;
+        *most = NonZeroU32::new(connections).map_or(*most, |connections| connections.max(*most));
+        Self(Arc::new(Inner {
+            slots: Slots::new(&config),
+            config,
+            resolver: Arc::clone(&self.0.resolver),
+            connector: Arc::clone(&self.0.connector),
+            tls: self.0.tls.clone(),
+            traffic: Arc::clone(&self.0.traffic),
+        }))
     }
 
     /// Returns the configuration.

@@ -106,6 +106,48 @@ pub const KEPT_NOTICES: usize = 4;
 /// The characters kept of a relay's text for humans.
 pub const KEPT_TEXT_CHARS: usize = 256;
 
+/// The most text received for one reconciliation, bytes: a million ids take 64 MB.
+pub const RECONCILE_MAX_BYTES: u64 = 128 << 20;
+
+/// The most rounds of one reconciliation: a relay with the smallest frames tells 120 ids in each,
+/// a million in 8,700.
+pub const RECONCILE_MAX_ROUNDS: u32 = 10_000;
+
+/// The most rounds in a row that tell no new id. Each round divides what differs by 256, so a
+/// set of any size is down to ids after eight.
+pub const RECONCILE_IDLE_ROUNDS: u32 = 16;
+
+/// The most ids that a relay may promise in one reconciliation: what relays reconcile at most
+/// unless told otherwise.
+pub const RECONCILE_MAX_IDS: u64 = 1_000_000;
+
+/// The largest message of a reconciliation, bytes of text. Relays keep below 1 MB, or 500 kB
+/// before hex.
+pub const RECONCILE_MESSAGE_BYTES: usize = 2 << 20;
+
+/// What our own messages of a reconciliation are kept below, bytes before hex: many relays refuse
+/// text above 64 KiB.
+pub const RECONCILE_FRAME_BYTES: usize = 30_000;
+
+/// The smallest such bound, bytes: the library takes none below.
+pub const MIN_RECONCILE_FRAME_BYTES: usize = 4_096;
+
+/// The longest time for one round: a relay may have to read a million events first.
+pub const RECONCILE_ROUND_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long the answer to the opening of a reconciliation may still come after the relay has
+/// answered what was asked later. Relays reconcile on a thread of its own, so that a REQ
+/// overtakes it.
+pub const RECONCILE_SILENCE: Duration = Duration::from_secs(15);
+
+/// How long the opening of a reconciliation may be unanswered before the relay is asked something
+/// else, to tell silence from slowness. Most answer sooner, and are spared that.
+pub const RECONCILE_FENCE_DELAY: Duration = Duration::from_secs(1);
+
+/// The ids told by a reconciliation that are remembered, so that none is told twice: 4 MiB. Honest
+/// repetitions come within a few messages, none of which holds a quarter of this.
+pub const RECONCILE_REMEMBERED_IDS: usize = 128 << 10;
+
 /// The largest HTTP body, bytes. Real NIP-11 documents are below 64 KiB; relay lists are larger.
 pub const MAX_HTTP_BODY_BYTES: usize = 1 << 20;
 
@@ -157,3 +199,61 @@ pub const SYNC_DATABASE_RETRY: (Duration, Duration) =
 /// The turns in a row that a page with invalid events may fail. A relay may get well; one that
 /// keeps a forged event must not block everything older for ever.
 pub const MAX_INVALID_TURNS: u32 = 2;
+
+/// The events of an open subscription that wait while a relay is asked something else; more are
+/// dropped and asked for.
+pub const LIVE_WAITING_EVENTS: usize = 2_000;
+
+/// As above, bytes of text.
+pub const LIVE_WAITING_BYTES: usize = 4 << 20;
+
+/// The most events of a subscription that are handed to the archive at once.
+pub const LIVE_BATCH_EVENTS: usize = 500;
+
+/// How often the progress of an open subscription is recorded.
+pub const LIVE_RECORD_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What `negentropy.window_events` may be: a window holds that many ids here, at 40 bytes, and
+/// events there.
+pub const NEGENTROPY_WINDOW_EVENTS: std::ops::RangeInclusive<u32> = 100..=1_000_000;
+
+/// Ids asked for in one request. Relays bound filters at 500 values and up.
+pub const SYNC_IDS_PER_PAGE: usize = 500;
+
+/// Kinds named in one filter; a choice of more is asked for without naming them.
+pub const SYNC_MAX_KINDS: usize = 200;
+
+/// When ids that a relay promised in vain are asked for again.
+pub const MISSING_RETRY: Duration = Duration::from_hours(24);
+
+/// The newest events that are asked for before everything is reconciled, to see whether the relay
+/// contradicts itself.
+pub const RECONCILE_SAMPLE: usize = 100;
+
+/// Promises of a relay to have events, of which it breaks half, that it may break until its word is
+/// not asked for any more. Below, it is paged for once: events come and go.
+pub const BROKEN_PROMISES: u64 = 20;
+
+/// Gaps that are retried in one turn.
+pub const GAPS_PER_TURN: i64 = 5;
+
+/// First and longest pause before a gap is retried.
+pub const GAP_RETRY: (Duration, Duration) =
+    (Duration::from_hours(1), Duration::from_hours(30 * 24));
+
+/// Dropped messages from which a relay that sends more of them than events is throttled.
+pub const RUBBISH_FROM: u64 = 200;
+
+/// The longest pause between two pages of a relay that sends rubbish. One that has come so far
+/// is left alone for a while.
+pub const RUBBISH_PAUSE: Duration = Duration::from_secs(32);
+
+/// How long a relay that sends rubbish rests: twice as long each time, from the first to the
+/// longest.
+pub const RUBBISH_REST: (Duration, Duration) = (Duration::from_mins(30), Duration::from_hours(48));
+
+/// How much earlier than its turn a relay comes all of whose events were new lately.
+pub const NOVELTY_BONUS: Duration = Duration::from_hours(1);
+
+/// As above, for a relay that was never caught up with.
+pub const NEWCOMER_BONUS: Duration = Duration::from_hours(24);

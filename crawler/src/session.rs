@@ -1,20 +1,26 @@
-//! One conversation with one relay over one WebSocket ([NIP-01], [NIP-42]).
+//! One conversation with one relay over one WebSocket ([NIP-01], [NIP-42], [NIP-77]).
 //!
 //! Owns sending and receiving of messages, and on top of that the questions the services ask:
-//! [`Session::fetch_page`], [`Session::publish`], [`Session::authenticate`],
-//! [`Session::probe_read`] and [`Session::probe_capabilities`]. What is fetched when, and whether events are true, is decided by the
-//! callers: signatures are not checked here.
+//! [`Session::fetch_page`], [`Session::open_reconciliation`], [`Session::publish`],
+//! [`Session::authenticate`], [`Session::probe_read`] and [`Session::probe_capabilities`]. What
+//! is fetched when, and whether events are true, is decided by the callers: signatures are not
+//! checked here.
 //!
 //! [NIP-01]: https://github.com/nostr-protocol/nips/blob/master/01.md
 //! [NIP-42]: https://github.com/nostr-protocol/nips/blob/master/42.md
+//! [NIP-77]: https://github.com/nostr-protocol/nips/blob/master/77.md
 
 mod auth;
 mod capabilities;
+mod count;
 mod error;
+mod fence;
 mod frame;
+mod live;
 mod page;
 mod probe;
 mod publish;
+mod reconcile;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,9 +37,15 @@ pub use self::auth::AuthFailure;
 pub use self::capabilities::{Capability, CapabilityAnswers, CapabilityQuestions};
 pub use self::error::SessionError;
 pub use self::frame::Frame;
+use self::live::Inbox;
+pub use self::live::{LiveEnd, LiveItem};
 pub use self::page::{Page, PageEnd, PageLimit, PageLimits, Refused};
 pub use self::probe::{ReadProbe, ReadVerdict};
 pub use self::publish::PublishOutcome;
+use self::reconcile::Post;
+pub use self::reconcile::{
+    Differences, NotNegentropy, ReconcileLimit, ReconcileLimits, ReconcileRefusal, Reconciliation,
+};
 
 use crate::dial::websocket::{self, WebSocket, WebSocketLimits};
 use crate::dial::{DialTimings, Dialed, Dialer, Meter, TlsInfo};
@@ -112,11 +124,25 @@ pub struct Session {
     open: OpenReport,
     counts: SessionCounts,
     challenge: Option<String>,
+    /// The subscription that stays open, and what came of it.
+    inbox: Option<Inbox>,
+    /// The reconciliation that is open, and what came for it.
+    reconciling: Option<Post>,
     sub_prefix: String,
     last_sub: u64,
     last_heard: Instant,
     pinged: bool,
     alive: bool,
+}
+
+/// What a wait for a message came to.
+enum Heard {
+    /// A message.
+    Frame(Frame),
+    /// A message of the open subscription, which keeps it.
+    Kept,
+    /// Nothing until the deadline.
+    Nothing,
 }
 
 impl Session {
@@ -155,6 +181,8 @@ impl Session {
             },
             counts: SessionCounts::default(),
             challenge: None,
+            inbox: None,
+            reconciling: None,
             sub_prefix: format!("b{:08x}-", rand::random::<u32>()),
             last_sub: 0,
             last_heard: Instant::now(),
@@ -186,6 +214,12 @@ impl Session {
     /// [`Session::send`] it cannot.
     pub fn is_alive(&self) -> bool {
         self.alive
+    }
+
+    /// Says whether others could still connect to the same host, and to the network: one that
+    /// stays connected should leave them room.
+    pub fn leaves_room(&self) -> bool {
+        self.socket.get_ref().leaves_room()
     }
 
     /// Returns the latest challenge of NIP-42 that the relay sent.
@@ -220,7 +254,8 @@ impl Session {
     }
 
     /// Receives the next text message, or `None` when there was none until the deadline; the
-    /// session goes on then. Pings are answered, and sent when the relay is silent.
+    /// session goes on then. Pings are answered, and sent when the relay is silent. What comes of
+    /// an open subscription is kept for [`Session::next_live`].
     ///
     /// # Errors
     /// Any error ends the session: the relay closed, broke a bound, or fell silent.
@@ -228,6 +263,17 @@ impl Session {
     /// # Security
     /// The text is the peer's, no longer than `max_message_bytes`.
     pub async fn next(&mut self, deadline: Instant) -> Result<Option<Frame>, SessionError> {
+        loop {
+            match self.hear(deadline).await? {
+                Heard::Frame(frame) => return Ok(Some(frame)),
+                Heard::Kept if Instant::now() < deadline => {}
+                Heard::Kept | Heard::Nothing => return Ok(None),
+            }
+        }
+    }
+
+    /// Receives one message, as [`Session::next`] does, and says too when it was kept.
+    async fn hear(&mut self, deadline: Instant) -> Result<Heard, SessionError> {
         if !self.alive {
             return Err(SessionError::Over);
         }
@@ -242,18 +288,21 @@ impl Session {
                     self.last_heard = Instant::now();
                     self.pinged = false;
                     match message {
-                        Message::Text(text) => return Ok(Some(self.receive(Frame::new(text)))),
+                        Message::Text(text) => {
+                            let frame = self.receive(Frame::new(text));
+                            return Ok(frame.map_or(Heard::Kept, Heard::Frame));
+                        }
                         Message::Close(frame) => {
                             return Err(self.end(SessionError::closed(frame.as_ref())));
                         }
                         // Pings are answered by the library. Binary messages mean nothing here.
-                        _ if self.last_heard >= deadline => return Ok(None),
+                        _ if self.last_heard >= deadline => return Ok(Heard::Nothing),
                         _ => {}
                     }
                 }
                 Some(Some(Err(error))) => return Err(self.end(SessionError::from(error))),
                 Some(None) => return Err(self.end(SessionError::Disconnected { source: None })),
-                None if Instant::now() >= deadline => return Ok(None),
+                None if Instant::now() >= deadline => return Ok(Heard::Nothing),
                 None if self.pinged => {
                     let after = self.config.idle_timeout;
                     return Err(self.end(SessionError::Silent { after }));
@@ -282,8 +331,9 @@ impl Session {
         self.last_heard + if self.pinged { idle } else { idle / 2 }
     }
 
-    /// Counts a message, and remembers a challenge.
-    fn receive(&mut self, frame: Frame) -> Frame {
+    /// Counts a message, remembers a challenge and what belongs to a reconciliation, and keeps
+    /// what belongs to the open subscription: nothing is returned then.
+    fn receive(&mut self, frame: Frame) -> Option<Frame> {
         self.counts.messages_received += 1;
         if frame.may_be_auth()
             && let Ok(RelayMessage::Auth { challenge }) = frame.message()
@@ -291,7 +341,14 @@ impl Session {
         {
             self.challenge = Some(challenge);
         }
-        frame
+        if let Some(mut post) = self.reconciling.take() {
+            post.receive(&frame, |sub_id| self.was_ours(sub_id));
+            self.reconciling = Some(post);
+        }
+        match &mut self.inbox {
+            Some(inbox) => inbox.take(frame),
+            None => Some(frame),
+        }
     }
 
     async fn write(&mut self, message: Message) -> Result<(), SessionError> {

@@ -1,8 +1,9 @@
 //! The service that archives what relays carry.
 //!
 //! Owns the schedule: which relay's turn it is, how many at once, and what follows from how a
-//! turn ended. What is asked of a relay, and what the answers prove, is decided in `scan`; the
-//! conversation is held in `turn`; writing belongs to [`bigbrotr_schema::ingest`].
+//! turn ended (`standing`). What is wanted of a relay is decided in `wanted` and `slices`; what is
+//! asked, and what the answers prove, in `scan` (page by page) and `sweep` (by reconciliation);
+//! the conversation is held in `turn`; writing belongs to [`bigbrotr_schema::ingest`].
 //!
 //! Relays are leased in Postgres, so any number of processes share the work. The cursor of a
 //! relay (its [`Coverage`](bigbrotr_schema::store::Coverage)) is written only after everything
@@ -11,9 +12,15 @@
 
 mod config;
 mod error;
+mod following;
 mod metrics;
+mod rubbish;
 mod scan;
+mod slices;
+mod standing;
+mod sweep;
 mod turn;
+mod wanted;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,13 +33,15 @@ use bigbrotr_core::network::Network;
 use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::ingest::Ingest;
-use bigbrotr_schema::store::{RelayId, Store, SyncScope, SyncTask};
+use bigbrotr_schema::store::{RelayId, Store, SyncScope, SyncTask, SyncVerdict};
 use nostr::Keys;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::config::SynchronizerConfig;
+pub use self::config::{DenyConfig, LiveConfig, NegentropyConfig, RelayRules, SynchronizerConfig};
+use self::following::{Followed, Following};
 use self::metrics::Metrics;
 use self::turn::{Turn, TurnEnd};
+use self::wanted::Wanted;
 use crate::dial::Dialer;
 use crate::limits;
 
@@ -67,8 +76,12 @@ struct Shared {
     clock: SharedClock,
     metrics: Arc<Metrics>,
     context: ServiceContext,
-    /// The relays being worked on. After a long outage their leases have run out, and this
-    /// process must not take them a second time.
+    /// Places for those who catch up.
+    places: Arc<Semaphore>,
+    /// The relays that are followed live.
+    followed: Followed,
+    /// The relays being worked on or followed. After a long outage their leases have run out, and
+    /// this process must not take them a second time.
     active: Mutex<HashSet<RelayId>>,
 }
 
@@ -118,6 +131,8 @@ impl SynchronizerService {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             context,
+            places: Arc::new(Semaphore::new(self.config.concurrency.max(1) as usize)),
+            followed: Followed::new(self.config.live.max_relays),
             active: Mutex::default(),
         })
     }
@@ -144,19 +159,21 @@ impl Shared {
     /// Gives relays their turns until the service has to stop; then waits for those under way.
     async fn schedule(self: Arc<Self>) {
         let networks: Vec<Network> = self.dialer.config().enabled().collect();
-        let slots = self.config.concurrency.max(1);
-        let permits = Arc::new(Semaphore::new(slots as usize));
-        while let Some(permit) = self.free_slot(&permits).await {
-            let mut held = vec![permit];
-            while let Ok(permit) = permits.clone().try_acquire_owned() {
-                held.push(permit);
+        self.recall_denied().await;
+        let keeper = self.clone();
+        let keeping = async move { keeper.keep_leases().await };
+        let keeping = self.context.tasks.spawn(keeping);
+        while let Some(place) = self.free_place().await {
+            let mut held = vec![place];
+            while let Ok(place) = self.places.clone().try_acquire_owned() {
+                held.push(place);
             }
             let most = held.len();
             let leased = self.lease(&networks, most as u32).await;
             let is_all = leased.len() < most;
-            for (task, permit) in leased.into_iter().zip(held.drain(..)) {
+            for (task, place) in leased.into_iter().zip(held.drain(..)) {
                 if let Some(active) = Active::begin(&self, task.relay.id) {
-                    let turn = self.clone().take_turn(task, active, permit);
+                    let turn = self.clone().take_turn(task, active, place);
                     self.context.tasks.spawn(turn);
                 }
             }
@@ -166,20 +183,56 @@ impl Shared {
             }
         }
         // Each turn notices the stop by itself, and its waits on the database are bounded.
-        drop(permits.acquire_many(slots).await);
+        drop(
+            self.places
+                .acquire_many(self.config.concurrency.max(1))
+                .await,
+        );
+        self.followed.left().await;
+        drop(keeping.await);
+    }
+
+    /// Lets relays be looked at again that were denied by another configuration.
+    async fn recall_denied(&self) {
+        if let Err(error) = self.durably(|| self.store.recall_syncs("denied")).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot look for relays that are no longer denied",
+            );
+        }
+    }
+
+    /// Keeps the leases of the relays that are followed, all at once; a lost one ends its turn.
+    async fn keep_leases(&self) {
+        while self.context.sleep(self.config.lease / 3).await {
+            let leases = self.followed.leases();
+            if leases.is_empty() {
+                continue;
+            }
+            let extend = || self.store.extend_syncs(&leases, self.lease_seconds());
+            match self.durably(extend).await {
+                Ok(ours) => self.followed.keep_only(&leases, &ours),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot keep the leases of relays that are followed",
+                ),
+            }
+        }
     }
 
     /// Waits until a relay can be taken on; `None` when the service has to stop.
-    async fn free_slot(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        let acquired = permits.clone().acquire_owned();
+    async fn free_place(&self) -> Option<OwnedSemaphorePermit> {
+        let acquired = self.places.clone().acquire_owned();
         let acquired = self.context.stop.run_until_cancelled(acquired).await;
         acquired.and_then(Result::ok)
     }
 
     async fn lease(&self, networks: &[Network], most: u32) -> Vec<SyncTask> {
+        let ours: Vec<RelayId> = self.active().iter().copied().collect();
         let lease = || {
+            let seconds = self.lease_seconds();
             self.store
-                .lease_due_syncs(networks, most, self.lease_seconds(), self.scope)
+                .lease_due_syncs(networks, most, seconds, self.scope, &ours)
         };
         match self.durably(lease).await {
             Ok(tasks) => tasks,
@@ -199,47 +252,52 @@ impl Shared {
         self: Arc<Self>,
         task: SyncTask,
         active: Active,
-        permit: OwnedSemaphorePermit,
+        place: OwnedSemaphorePermit,
     ) {
-        let started = tokio::time::Instant::now();
-        let mut turn = Turn::new(&self, &task);
-        let end = Box::pin(turn.run()).await;
-        let failures = match &end {
-            TurnEnd::CaughtUp => 0,
-            TurnEnd::Failed(error) if !error.is_ours() && turn.has_progressed() => 1,
-            TurnEnd::Failed(error) if !error.is_ours() => task.failures.saturating_add(1),
-            _ => task.failures,
+        let Some(wanted) = Wanted::of(&self.config, &task.relay.url) else {
+            drop(active);
+            self.give_back(&task, &self.denied(&task)).await;
+            return;
         };
-        let error = match &end {
-            TurnEnd::Failed(error) => Some(error.describe()),
-            _ => None,
+        let started = tokio::time::Instant::now();
+        let mut turn = Turn::new(&self, &task, wanted, place);
+        let end = Box::pin(turn.run()).await;
+        let summary = turn.summary();
+        // The place is given up last.
+        let verdict = {
+            let (now, rng) = (self.clock.now(), &mut rand::rng());
+            standing::verdict(&self.config, &task, &end, &summary, now, rng)
         };
         tracing::debug!(
-            relay.url = %task.relay.url, outcome = end.as_str(), pages = turn.pages(), failures,
-            error = error.as_deref(), duration_ms = started.elapsed().as_millis() as u64,
+            relay.url = %task.relay.url, outcome = end.as_str(), pages = summary.pages,
+            new = summary.new_events, known = summary.known_events, failures = verdict.failures,
+            error = verdict.error.as_deref(), duration_ms = started.elapsed().as_millis() as u64,
             "turn on a relay ended",
         );
         let is_caught_up = matches!(end, TurnEnd::CaughtUp);
         self.metrics.turn(task.relay.id, end.as_str(), is_caught_up);
         // From here on the relay may be taken again, as soon as the lease has ended.
         drop(active);
-        self.give_back(&task, &end, failures, error.as_deref())
-            .await;
-        drop(permit);
+        self.give_back(&task, &verdict).await;
+        drop(turn);
+    }
+
+    /// What becomes of a relay that is denied.
+    fn denied(&self, task: &SyncTask) -> SyncVerdict {
+        let due_at = self.clock.now() + self.config.put_aside.as_secs() as i64;
+        SyncVerdict {
+            due_at,
+            rank: due_at,
+            put_aside: Some("denied"),
+            novelty: task.novelty,
+            ..SyncVerdict::default()
+        }
     }
 
     /// Ends the lease and says when the relay is due again.
-    async fn give_back(&self, task: &SyncTask, end: &TurnEnd, failures: u32, error: Option<&str>) {
-        let pause = turn::pause(self, end, failures);
-        let finish = || {
-            // Whole seconds, rounded up: early is impolite.
-            let seconds = pause.as_secs_f64().ceil() as i64;
-            let due_at = self.clock.now().saturating_add(seconds);
-            self.store
-                .finish_sync(task.relay.id, due_at, failures, error)
-        };
-        let finished = self.durably(finish).await;
-        if let Err(error) = finished {
+    async fn give_back(&self, task: &SyncTask, verdict: &SyncVerdict) {
+        let finish = || self.store.finish_sync(task.relay.id, task.lease, verdict);
+        if let Err(error) = self.durably(finish).await {
             tracing::warn!(
                 relay.url = %task.relay.url, error = &error as &dyn std::error::Error,
                 "cannot give a relay back: its lease has to run out",

@@ -10,7 +10,7 @@
 //! | dvm | dvm | the catalogue, the store, our key, the delivery of answers |
 //! | finder, validator | crawler | the dialer, the store |
 //! | monitor | crawler | the dialer, the store, our key |
-//! | synchronizer, priority-synchronizer | crawler | the dialer, the intake of the archive |
+//! | synchronizer, priority-synchronizer | crawler | a dialer each, the intake of the archive, each its own lane |
 
 use std::sync::Arc;
 
@@ -167,12 +167,19 @@ impl Wiring<'_> {
         scope: SyncScope,
         config: &SynchronizerConfig,
     ) -> anyhow::Result<Arc<dyn Service>> {
+        // Relays that are followed keep their connections: they must not take those of checks, nor
+        // the relays of the one synchronizer those of the other.
+        let connections = config.concurrency.saturating_add(config.live.max_relays);
+        let ingest = match scope {
+            SyncScope::All => self.ingest.clone(),
+            SyncScope::Priority => self.ingest.prioritised(),
+        };
         Ok(SynchronizerService::new(
             scope,
             config.clone(),
-            self.dialer.clone(),
+            self.dialer.apart(connections),
             self.store.clone(),
-            self.ingest.clone(),
+            ingest,
             self.keys.clone(),
             self.clock.clone(),
             &self.registry,

@@ -8,6 +8,7 @@
 
 mod batch;
 mod checker;
+mod link;
 mod memory;
 mod pace;
 mod report;
@@ -31,7 +32,7 @@ pub use self::report::{IngestReport, Ingested, Refusal, RefusedPosition};
 use self::room::{Place, Room};
 use self::writer::Writer;
 use crate::error::StoreError;
-use crate::limits::INGEST_QUEUE;
+use crate::limits::{INGEST_PRIORITY_BYTES, INGEST_QUEUE, INGEST_WAITING_BYTES};
 use crate::store::{RelayId, Store};
 
 /// Events that one relay sent.
@@ -47,12 +48,20 @@ struct Submission {
 /// How a submitter hears of its events.
 type Answer = oneshot::Sender<Result<IngestReport, StoreError>>;
 
-/// The intake of the archive. Clones share one queue and one writer.
+/// The intake of the archive. Clones share its queues and one writer.
 #[derive(Debug, Clone)]
 pub struct Ingest {
+    lanes: [Lane; 2],
+    lane: usize,
+    store: Store,
+    metrics: Arc<IngestMetrics>,
+}
+
+/// A queue with room of its own.
+#[derive(Debug, Clone)]
+struct Lane {
     queue: mpsc::Sender<Submission>,
     room: Room,
-    store: Store,
 }
 
 impl Ingest {
@@ -65,10 +74,21 @@ impl Ingest {
         stop: CancellationToken,
     ) -> Self {
         let (queue, submissions) = mpsc::channel(INGEST_QUEUE);
+        let (priority_queue, priority) = mpsc::channel(INGEST_QUEUE);
         // One batch is written while the next is checked; a third waits at most.
         let (to_writer, batches) = mpsc::channel(1);
         let memory = Memory::new();
-        let room = Room::new(metrics.waiting.clone());
+        let room = |bytes| Room::new(bytes, metrics.waiting.clone());
+        let lanes = [
+            Lane {
+                queue,
+                room: room(INGEST_WAITING_BYTES),
+            },
+            Lane {
+                queue: priority_queue,
+                room: room(INGEST_PRIORITY_BYTES),
+            },
+        ];
         let checker = Checker {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
@@ -76,10 +96,25 @@ impl Ingest {
             memory: memory.clone(),
             checked: to_writer,
         };
-        let writer = Writer::new(store.clone(), metrics, memory);
-        tasks.spawn(checker.run(submissions, stop.clone()));
+        let writer = Writer::new(store.clone(), Arc::clone(&metrics), memory);
+        tasks.spawn(checker.run(priority, submissions, stop.clone()));
         tasks.spawn(writer.run(batches, stop));
-        Self { queue, room, store }
+        Self {
+            lanes,
+            lane: 0,
+            store,
+            metrics,
+        }
+    }
+
+    /// Returns the same intake with a queue and room of its own, of which half of each batch is
+    /// filled first: who submits here does not wait behind a flood of others.
+    #[must_use]
+    pub fn prioritised(&self) -> Self {
+        Self {
+            lane: 1,
+            ..self.clone()
+        }
     }
 
     /// Archives events that a relay sent (`None`: from a file, without a relay), and returns once
@@ -108,7 +143,8 @@ impl Ingest {
         if events.is_empty() {
             return Ok(IngestReport::default());
         }
-        let place = self.room.take(&events).await?;
+        let lane = &self.lanes[self.lane];
+        let place = lane.room.take(&events).await?;
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
             events,
@@ -117,7 +153,7 @@ impl Ingest {
             answer,
             place,
         };
-        if self.queue.send(submission).await.is_err() {
+        if lane.queue.send(submission).await.is_err() {
             return Err(StoreError::Stopped);
         }
         answered.await.unwrap_or(Err(StoreError::Stopped))

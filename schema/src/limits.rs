@@ -44,6 +44,9 @@ pub const INGEST_QUEUE: usize = 64;
 /// at [`INGEST_BATCH_BYTES`] each, and one more.
 pub const INGEST_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
+/// As much for the priority synchronizer alone, bytes.
+pub const INGEST_PRIORITY_BYTES: usize = 8 << 20;
+
 /// Events that one verification task checks: about 10 ms of CPU.
 pub const VERIFY_CHUNK: usize = 256;
 
@@ -145,3 +148,14 @@ pub const ROLE_RETRY_MAX: Duration = Duration::from_millis(200);
 
 /// Candidates that one step of their housekeeping changes in each way: tens of milliseconds.
 pub const CANDIDATE_UPKEEP_BATCH: i64 = 10_000;
+
+/// Ids noted of one relay that it promised in vain: about 2 MB of table and index. A relay that
+/// promises more gets no more of our attention for it.
+pub const MISSING_PER_RELAY: i64 = 20_000;
+
+/// Ids that are linked to a relay in one transaction: tens of milliseconds.
+pub const LINK_EVENTS: usize = 5_000;
+
+/// How long it may take to find what a relay is known to have in a stretch of time, milliseconds:
+/// it walks the archive of that time, which for a small relay may be a thousand times larger.
+pub const KNOWN_EVENTS_TIMEOUT_MS: u32 = 20_000;

@@ -49,7 +49,10 @@ pub use self::relays::{DueRelay, KnownRelay, RelayId};
 pub use self::retention::{RetentionCursor, RetentionStep};
 use self::rollup::PubkeyNumbers;
 pub use self::rollup::RollupStep;
-pub use self::sync::{Coverage, Gap, RelayProgress, SyncProgress, SyncScope, SyncTask};
+pub use self::sync::{
+    Coverage, Gap, GapCause, KnownEvents, Lease, Links, MissingCause, RelayProgress, Slice,
+    SyncMethod, SyncOverview, SyncProgress, SyncScope, SyncState, SyncTask, SyncVerdict,
+};
 pub use self::verify::Difference;
 use crate::config::{ArchiveConfig, DatabaseConfig};
 use crate::error::StoreError;

@@ -17,7 +17,7 @@ impl From<Vec<(u16, u16)>> for KindSet {
         for (from, to) in ranges {
             match merged.last_mut() {
                 Some((_, last)) if u32::from(from) <= u32::from(*last) + 1 => {
-                    *last = (*last).max(to)
+                    *last = (*last).max(to);
                 }
                 _ => merged.push((from, to)),
             }

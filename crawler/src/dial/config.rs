@@ -90,7 +90,8 @@ pub struct NetworkConfig {
     /// The SOCKS5 proxy, `host:port`. Overlay networks need one; on clearnet it hides the node,
     /// and resolves the names.
     pub proxy: Option<ProxyAddr>,
-    /// The most connections open at once.
+    /// The most connections open at once. The synchronizers have as many of their own, on
+    /// clearnet as many as they may catch up with and follow at once if that is more.
     pub max_connections: NonZeroU32,
     /// The most connections open at once to one IPv4 address or one IPv6 /64, and to one name;
     /// behind a proxy the name is all that is known.

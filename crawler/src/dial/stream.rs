@@ -174,7 +174,7 @@ pub(super) enum Transport {
 pub struct DialStream {
     transport: Transport,
     meter: Arc<Meter>,
-    _slots: Vec<Slot>,
+    slots: Vec<Slot>,
 }
 
 impl DialStream {
@@ -182,8 +182,15 @@ impl DialStream {
         Self {
             transport,
             meter,
-            _slots: slots,
+            slots,
         }
+    }
+
+    /// Says whether there is another slot of each kind that the connection holds.
+    pub fn leaves_room(&self) -> bool {
+        self.slots
+            .iter()
+            .all(|slot| slot.semaphore().available_permits() > 0)
     }
 
     /// Returns the connection's byte counters, which stay readable when the stream is moved.

@@ -7,7 +7,7 @@ mod reader;
 
 use std::time::Duration;
 
-use bigbrotr_core::event::Event;
+use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::ClientMessage;
 use tokio::time::Instant;
@@ -60,6 +60,8 @@ pub struct Page {
     pub end: PageEnd,
     /// What was dropped, by reason.
     pub refused: Refused,
+    /// Id and `created_at` of the matching events that were too large, as they claim.
+    pub too_large: Vec<(EventId, i64)>,
     /// Events that came late, for earlier subscriptions of the session.
     pub late: u64,
     /// Text received, bytes.

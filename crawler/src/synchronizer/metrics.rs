@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use bigbrotr_schema::store::{RelayId, SyncScope};
+use bigbrotr_schema::store::{RelayId, SyncProgress, SyncScope};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// The counters of one service.
@@ -14,6 +14,13 @@ pub(super) struct Metrics {
     pub(super) refused: IntCounterVec,
     pub(super) received_bytes: IntCounter,
     pub(super) gaps: IntCounter,
+    pub(super) gaps_closed: IntCounter,
+    pub(super) events: IntCounterVec,
+    pub(super) rounds: IntCounter,
+    pub(super) refusals: IntCounterVec,
+    pub(super) missing: IntCounter,
+    pub(super) live: IntGauge,
+    pub(super) live_lost: IntCounter,
     pub(super) active: IntGauge,
     caught_up: IntGauge,
     caught_up_relays: Mutex<HashSet<RelayId>>,
@@ -47,11 +54,41 @@ impl Metrics {
             )?,
             received_bytes: IntCounter::with_opts(opts(
                 "bigbrotr_synchronizer_received_bytes_total",
-                "Text of pages received.",
+                "Text of pages and reconciliations received.",
             ))?,
             gaps: IntCounter::with_opts(opts(
                 "bigbrotr_synchronizer_gaps_total",
                 "Stretches recorded that a relay cannot be paged through.",
+            ))?,
+            gaps_closed: IntCounter::with_opts(opts(
+                "bigbrotr_synchronizer_gaps_closed_total",
+                "Gaps that were archived by other means.",
+            ))?,
+            events: counter(
+                "bigbrotr_synchronizer_events_total",
+                "Events of relays, by what they were: new, known, linked (known and not downloaded).",
+                "outcome",
+            )?,
+            rounds: IntCounter::with_opts(opts(
+                "bigbrotr_synchronizer_reconcile_rounds_total",
+                "Answers of relays in reconciliations (NIP-77).",
+            ))?,
+            refusals: counter(
+                "bigbrotr_synchronizer_reconcile_refusals_total",
+                "Reconciliations that relays refused or broke off, by reason.",
+                "reason",
+            )?,
+            missing: IntCounter::with_opts(opts(
+                "bigbrotr_synchronizer_missing_events_total",
+                "Events that relays promised and that were not archived.",
+            ))?,
+            live: IntGauge::with_opts(opts(
+                "bigbrotr_synchronizer_live_relays",
+                "Relays followed by an open subscription.",
+            ))?,
+            live_lost: IntCounter::with_opts(opts(
+                "bigbrotr_synchronizer_live_overflows_total",
+                "Times that an open subscription brought more than could wait; the rest was asked for.",
             ))?,
             active: IntGauge::with_opts(opts(
                 "bigbrotr_synchronizer_active_turns",
@@ -68,6 +105,13 @@ impl Metrics {
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.received_bytes.clone()))?;
         registry.register(Box::new(metrics.gaps.clone()))?;
+        registry.register(Box::new(metrics.gaps_closed.clone()))?;
+        registry.register(Box::new(metrics.events.clone()))?;
+        registry.register(Box::new(metrics.rounds.clone()))?;
+        registry.register(Box::new(metrics.refusals.clone()))?;
+        registry.register(Box::new(metrics.missing.clone()))?;
+        registry.register(Box::new(metrics.live.clone()))?;
+        registry.register(Box::new(metrics.live_lost.clone()))?;
         registry.register(Box::new(metrics.active.clone()))?;
         registry.register(Box::new(metrics.caught_up.clone()))?;
         Ok(metrics)
@@ -76,6 +120,11 @@ impl Metrics {
     /// Counts a turn that ended.
     pub(super) fn turn(&self, relay: RelayId, outcome: &str, is_caught_up: bool) {
         self.turns.with_label_values(&[outcome]).inc();
+        self.caught_up(relay, is_caught_up);
+    }
+
+    /// Notes whether a relay is caught up with.
+    pub(super) fn caught_up(&self, relay: RelayId, is_caught_up: bool) {
         let mut relays = self
             .caught_up_relays
             .lock()
@@ -86,5 +135,18 @@ impl Metrics {
             relays.remove(&relay);
         }
         self.caught_up.set(relays.len() as i64);
+    }
+
+    /// Counts what a piece of work brought.
+    pub(super) fn progress(&self, progress: &SyncProgress) {
+        let downloaded = progress.known_events.saturating_sub(progress.linked_events);
+        for (outcome, count) in [
+            ("new", progress.new_events),
+            ("known", downloaded),
+            ("linked", progress.linked_events),
+        ] {
+            self.events.with_label_values(&[outcome]).inc_by(count);
+        }
+        self.received_bytes.inc_by(progress.received_bytes);
     }
 }

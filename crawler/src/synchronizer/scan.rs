@@ -15,6 +15,7 @@
 //! - A second that fills a page is a gap, unless the relay is seen to give larger pages.
 
 mod dialogue;
+mod span;
 mod walk;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 use bigbrotr_schema::store::Coverage;
 
 pub(super) use self::dialogue::{Answer, Question, Rules, ScanError};
+pub(super) use self::span::Span;
 use self::walk::{Advance, Sizes, Stuck, Walk};
 use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, SMALLEST_CAP};
 
@@ -61,40 +63,30 @@ enum Phase {
     Done,
 }
 
-/// A scan of one relay, within one turn.
+/// A scan of one stretch of a relay, within one turn.
 #[derive(Debug, Clone)]
 pub(super) struct Scan {
     coverage: Coverage,
-    /// The scan covers everything up to here.
-    goal: i64,
-    floor: i64,
+    span: Span,
     /// Nothing above is asked for.
     ceiling: Option<i64>,
-    /// Where the turn before left off, if it did.
-    resumed: Option<i64>,
     limit: usize,
     /// A second filled a page: the next may be as large as pages get.
     is_widened: bool,
     /// Larger pages were tried and are too much.
     is_shrunk: bool,
     phase: Phase,
-    /// The largest page of the turn.
+    /// The largest page so far.
     largest: usize,
     was_empty: bool,
 }
 
 impl Scan {
-    /// Begins a scan at `now`, or goes on with the one under way.
-    pub(super) fn new(coverage: Coverage, rules: &Rules, now: i64) -> Self {
-        let overlapped = coverage
-            .covered_to
-            .map_or(0, |to| to.saturating_sub(rules.overlap));
-        let floor = overlapped.max(rules.since).max(0);
-        let (goal, resumed) = match (coverage.scan_top, coverage.scan_at) {
-            (Some(top), Some(at)) => (top, Some(at)),
-            _ => (rules.until.map_or(now, |until| until.min(now)), None),
-        };
-        let walk = match (resumed, rules.until) {
+    /// Begins a scan of this stretch, or goes on with the one under way, with pages of at most
+    /// `page_limit` events. How many the relay gives at once has to be learnt anew: one that gives
+    /// fewer than it did would have its cut pages taken for whole ones.
+    pub(super) fn new(coverage: Coverage, span: Span, page_limit: usize) -> Self {
+        let walk = match (span.resumed, span.until) {
             (Some(at), _) => Walk::resumed(at),
             (None, Some(until)) => Walk::down_from(until),
             (None, None) => Walk::from_top(),
@@ -102,11 +94,9 @@ impl Scan {
         let top = Top::Unseen;
         let mut scan = Self {
             coverage,
-            goal,
-            floor,
-            ceiling: resumed.or(rules.until),
-            resumed,
-            limit: rules.page_limit,
+            span,
+            ceiling: span.resumed.or(span.until),
+            limit: page_limit,
             is_widened: false,
             is_shrunk: false,
             phase: Phase::Down { walk, top },
@@ -123,11 +113,11 @@ impl Scan {
         let mut limit = self.current_limit();
         let (since, until) = match &self.phase {
             Phase::Down { walk, .. } | Phase::Up { walk, .. } => {
-                walk.bounds(self.floor, self.ceiling)
+                walk.bounds(self.span.floor, self.ceiling)
             }
             Phase::Confirm { until } => {
                 (names_kinds, limit) = (true, 1);
-                (Some(self.floor).filter(|floor| *floor > 0), *until)
+                (Some(self.span.floor).filter(|floor| *floor > 0), *until)
             }
             Phase::Measure { suspect, .. } => {
                 limit = suspect.size + 1;
@@ -170,8 +160,7 @@ impl Scan {
         self.was_empty = page.len() == 0;
         self.leave_finished_walk(&mut gaps);
         if let Phase::Done = self.phase {
-            self.cover(self.goal);
-            (self.coverage.scan_top, self.coverage.scan_at) = (None, None);
+            self.span.finish(&mut self.coverage);
         }
         Ok(gaps)
     }
@@ -179,6 +168,11 @@ impl Scan {
     /// Returns what is proven so far. Nothing of it needs pages that were not accepted.
     pub(super) fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// Returns the largest page so far.
+    pub(super) fn largest(&self) -> usize {
+        self.largest
     }
 
     /// Asks for fewer events from now on; `false` when that makes no sense any more.
@@ -237,8 +231,7 @@ impl Scan {
                 if top == Top::Proven
                     && let Some(edge) = page.times.iter().min()
                 {
-                    self.coverage.scan_top = Some(self.goal);
-                    self.coverage.scan_at = Some(self.resumed.map_or(*edge, |at| at.min(*edge)));
+                    self.span.reach(&mut self.coverage, *edge);
                 }
                 Phase::Down { walk, top }
             }
@@ -257,7 +250,7 @@ impl Scan {
             Top::Unseen => match page.times.iter().max() {
                 // Where the last turn ended there was an event; a relay that keeps the oldest
                 // gives it only together with everything below.
-                Some(newest) if self.resumed == Some(*newest) => Top::Proven,
+                Some(newest) if self.span.resumed == Some(*newest) => Top::Proven,
                 Some(&newest) => Top::Open {
                     newest,
                     count: page.times.len(),
@@ -276,7 +269,7 @@ impl Scan {
             Top::Proven => Phase::Done,
             // Only what is dated up to the goal is claimed, and an event far beyond it came. Asking
             // on from there would ask for times that many relays do not understand.
-            Top::Open { newest, .. } if newest >= self.goal.max(FAR_FUTURE) => Phase::Done,
+            Top::Open { newest, .. } if newest >= self.span.goal.max(FAR_FUTURE) => Phase::Done,
             Top::Unseen => Phase::Confirm {
                 until: self.ceiling,
             },
@@ -302,9 +295,11 @@ impl Scan {
             Advance::On { gap, .. } => {
                 gaps.extend(gap);
                 if let Some(verified) = walk.verified_to() {
-                    self.cover(verified.min(self.goal));
+                    // The goal itself is claimed at the end: what is dated beyond it has to come too.
+                    let to = verified.min(self.span.goal - 1);
+                    self.span.cover(&mut self.coverage, to);
                 }
-                let is_beyond = walk.verified_to() >= Some(self.goal);
+                let is_beyond = walk.verified_to() >= Some(self.span.goal);
                 // Above the goal nothing is claimed; what is there is fetched as long as the
                 // relay gives whole pages of it.
                 let is_short = page.len() < self.largest.min(self.limit);
@@ -323,10 +318,10 @@ impl Scan {
     /// Ends a walk whose next question would be void.
     fn leave_finished_walk(&mut self, gaps: &mut Vec<i64>) {
         let (next, suspect) = match &self.phase {
-            Phase::Down { walk, top } if walk.is_past(self.floor, None) => {
+            Phase::Down { walk, top } if walk.is_past(self.span.floor, None) => {
                 (self.after_down(walk, *top), walk.suspect())
             }
-            Phase::Up { walk, .. } if walk.is_past(self.floor, self.ceiling) => {
+            Phase::Up { walk, .. } if walk.is_past(self.span.floor, self.ceiling) => {
                 (Phase::Done, walk.suspect())
             }
             _ => return,
@@ -347,20 +342,5 @@ impl Scan {
             },
             None => next,
         }
-    }
-
-    /// Claims everything from the floor to `to`.
-    fn cover(&mut self, to: i64) {
-        if to < self.floor {
-            return;
-        }
-        let joins = self
-            .coverage
-            .covered_to
-            .is_some_and(|covered| self.floor <= covered.saturating_add(1));
-        let from = self.coverage.covered_from.filter(|_| joins);
-        self.coverage.covered_from = Some(from.map_or(self.floor, |from| from.min(self.floor)));
-        let covered_to = self.coverage.covered_to.filter(|_| joins);
-        self.coverage.covered_to = Some(covered_to.map_or(to, |covered| covered.max(to)));
     }
 }

@@ -1,31 +1,36 @@
-//! One turn on one relay: the thin shell around [`Scan`].
+//! One turn on one relay: the thin shell around [`Scan`](super::scan::Scan) and
+//! [`Sweep`](super::sweep::Sweep).
 //!
-//! It connects, asks what the scan wants to know, hands events to the archive, waits until they
-//! are durable, and records what the scan says is proven. Nothing is decided here about
-//! completeness.
+//! It connects, catches up with what is wanted (by reconciliation where the relay can, page by
+//! page where it cannot), tries to close gaps, and then follows the relay live, for as long as
+//! that lasts. Events are handed to the archive; what is proven is recorded once they are
+//! durable. Nothing is decided here about completeness.
 
-use std::collections::BTreeSet;
+mod fetch;
+mod gaps;
+mod live;
+mod paging;
+mod reconcile;
+
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::Duration;
 
 use bigbrotr_core::event::Event;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_schema::error::StoreError;
-use bigbrotr_schema::ingest::Ingested;
-use bigbrotr_schema::store::{Gap, SyncProgress, SyncTask};
+use bigbrotr_schema::ingest::{IngestReport, Ingested};
+use bigbrotr_schema::store::{Gap, GapCause, SyncProgress, SyncState, SyncTask};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::error::TurnError;
-use super::scan::{Answer, Question, Rules, Scan};
+use super::rubbish::{Patience, Rubbish};
+use super::scan::{Rules, Span};
+use super::slices::Slices;
+use super::wanted::Wanted;
 use crate::limits;
-use crate::session::{Page, PageEnd, PageLimit, PageLimits, Session, SessionConfig};
-
-/// Why a second is a gap.
-const TOO_MANY: &str = "more events in one second than the relay returns";
-
-/// Why a stretch is a gap.
-const INVALID: &str = "the relay returns events with wrong ids or signatures";
+use crate::session::{Page, PageLimits, Session, SessionConfig};
 
 /// Kinds that nearly every relay with events has some of: for relays that do not answer filters
 /// which name none.
@@ -56,45 +61,76 @@ impl TurnEnd {
     }
 }
 
+/// What a turn came to, for the schedule.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TurnSummary {
+    /// Events that were new to the archive.
+    pub(super) new_events: u64,
+    /// Events that the archive had.
+    pub(super) known_events: u64,
+    /// Whether more is archived than before.
+    pub(super) has_progressed: bool,
+    /// Pages asked for.
+    pub(super) pages: u64,
+}
+
 /// The work on one leased relay.
 pub(super) struct Turn<'a> {
     shared: &'a Shared,
     task: &'a SyncTask,
-    scan: Scan,
+    wanted: Wanted,
+    slices: Slices,
+    /// What is recorded beside the slices.
+    state: SyncState,
     limits: PageLimits,
+    /// One of the places among those who catch up; given up while following live.
+    place: Option<OwnedSemaphorePermit>,
     deadline: Instant,
-    pages: u64,
+    summary: TurnSummary,
+    rubbish: Rubbish,
+    /// Whether promises of the relay were broken before.
+    has_missing: bool,
+    /// Ids promised in this turn, and those of them that were not given.
+    promises: (u64, u64),
+    /// Whether the relay's word is not enough for this turn.
+    is_doubted: bool,
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(shared: &'a Shared, task: &'a SyncTask) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared,
+        task: &'a SyncTask,
+        wanted: Wanted,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         let config = &shared.config;
-        let rules = Rules {
-            since: config.since.unwrap_or(0),
-            until: config.until,
-            overlap: config.overlap.as_secs() as i64,
-            page_limit: config.page_limit as usize,
-        };
-        let max_event_bytes = config.max_event_bytes.as_usize();
         let limits = PageLimits {
-            max_bytes: limits::SYNC_PAGE_BYTES.max(2 * max_event_bytes as u64),
-            max_event_bytes,
+            max_bytes: limits::SYNC_PAGE_BYTES.max(2 * wanted.max_event_bytes as u64),
+            max_event_bytes: wanted.max_event_bytes,
             // The lease must outlive the page.
             timeout: limits::PAGE_TIMEOUT.min(config.lease / 2),
             idle_timeout: config.request_timeout,
             ..PageLimits::default()
         };
+        let stored = task.state.slices.clone();
         Self {
+            slices: Slices::plan(stored, task.state.summary, &wanted.selection),
+            state: task.state.clone(),
             shared,
             task,
-            scan: Scan::new(task.coverage, &rules, shared.clock.now()),
+            wanted,
             limits,
+            place: Some(place),
             deadline: Instant::now() + config.turn_timeout,
-            pages: 0,
+            summary: TurnSummary::default(),
+            rubbish: Rubbish::default(),
+            has_missing: false,
+            promises: (0, 0),
+            is_doubted: false,
         }
     }
 
-    /// Works until everything is archived or something ends the turn.
+    /// Works until something ends the turn.
     pub(super) async fn run(&mut self) -> TurnEnd {
         match self.work().await {
             Ok(end) => end,
@@ -103,18 +139,19 @@ impl<'a> Turn<'a> {
             {
                 TurnEnd::Stopped
             }
-            Err(error) => TurnEnd::Failed(error),
+            Err(error) => {
+                if !matches!(error, TurnError::LeaseLost | TurnError::Store(_)) {
+                    // What was learnt of the relay on the way outlives the failure.
+                    drop(self.record(SyncProgress::default()).await);
+                }
+                TurnEnd::Failed(error)
+            }
         }
     }
 
-    /// Says whether the turn brought the scan further.
-    pub(super) fn has_progressed(&self) -> bool {
-        *self.scan.coverage() != self.task.coverage
-    }
-
-    /// Counts the pages that were asked for.
-    pub(super) fn pages(&self) -> u64 {
-        self.pages
+    /// Tells what the turn came to.
+    pub(super) fn summary(&self) -> TurnSummary {
+        self.summary.clone()
     }
 
     async fn work(&mut self) -> Result<TurnEnd, TurnError> {
@@ -127,124 +164,148 @@ impl<'a> Turn<'a> {
             return Ok(TurnEnd::Stopped);
         };
         let mut session = session.map_err(TurnError::Connect)?;
-        let end = self.page_through(&mut session).await;
+        let end = self.converse(&mut session).await;
         session.close().await;
         end
     }
 
-    async fn page_through(&mut self, session: &mut Session) -> Result<TurnEnd, TurnError> {
-        while let Some(question) = self.scan.question() {
-            if Instant::now() >= self.deadline {
-                return Ok(TurnEnd::Yielded);
-            }
-            let filter = self.filter(&question);
-            let fetch = session.fetch_page(&filter, &self.limits);
-            let Some(page) = self.unless_stopped(Box::pin(fetch)).await else {
-                return Ok(TurnEnd::Stopped);
-            };
-            self.take(page).await?;
+    async fn converse(&mut self, session: &mut Session) -> Result<TurnEnd, TurnError> {
+        self.recall().await?;
+        let end = self.catch_up(session, false).await?;
+        if !matches!(end, TurnEnd::CaughtUp) {
+            return Ok(end);
         }
+        self.close_gaps(session).await?;
+        Box::pin(self.follow(session)).await
+    }
+
+    /// Lets events be asked for again that were not wanted before.
+    async fn recall(&mut self) -> Result<(), TurnError> {
+        let (store, relay) = (&self.shared.store, self.task.relay.id);
+        self.has_missing = self.shared.durably(|| store.count_missing(relay)).await? > 0;
+        if self.has_missing && self.slices.is_wider {
+            let causes = [bigbrotr_schema::store::MissingCause::Unwanted];
+            self.shared
+                .durably(|| store.recall_missing(relay, &causes))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Archives everything that the relay has of what is wanted, as of now. What came within the
+    /// second where the last scan ended is looked for only if `is_hole` says so.
+    async fn catch_up(
+        &mut self,
+        session: &mut Session,
+        is_hole: bool,
+    ) -> Result<TurnEnd, TurnError> {
+        let mut now = self.shared.clock.now();
+        if is_hole && let Some(covered) = self.slices.summary().covered_to {
+            now = now.max(covered.saturating_add(1));
+        }
+        for n in 0..self.slices.active.len() {
+            while let Some(span) = self.next_span(n, now) {
+                if Instant::now() >= self.deadline {
+                    return Ok(TurnEnd::Yielded);
+                }
+                self.state.scan_began_at.get_or_insert(now);
+                let end = if self.may_reconcile(n, now) {
+                    self.sweep(session, n, span).await?
+                } else {
+                    self.page_through(session, n, span).await?
+                };
+                if let Some(end) = end {
+                    return Ok(end);
+                }
+                // What was refused goes on page by page.
+            }
+        }
+        self.slices.join(&self.wanted);
+        self.state.caught_up_at = Some(now);
+        self.state.scan_began_at = None;
+        self.record(SyncProgress::default()).await?;
+        self.shared.metrics.caught_up(self.task.relay.id, true);
         Ok(TurnEnd::CaughtUp)
     }
 
-    fn filter(&self, question: &Question) -> Filter {
-        let kinds = self.shared.config.kinds.as_deref();
-        let kinds = kinds.or(question.names_kinds.then_some(USUAL_KINDS.as_slice()));
+    /// Returns what of a slice is to be scanned next.
+    fn next_span(&self, n: usize, now: i64) -> Option<Span> {
+        let slice = &self.slices.active[n];
+        let config = &self.shared.config;
+        let interval = if self.may_reconcile(n, now) {
+            config.negentropy.full_interval
+        } else {
+            config.rescan_interval
+        };
+        let is_full = slice
+            .full_at
+            .is_some_and(|at| at.saturating_add(interval.as_secs() as i64) <= now);
+        Span::next(&slice.coverage, &self.rules(), now, is_full)
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            since: self.wanted.since,
+            until: self.wanted.until,
+            overlap: self.shared.config.overlap.as_secs() as i64,
+            page_limit: self.wanted.page_limit,
+        }
+    }
+
+    /// Returns the filter for a stretch of a slice.
+    fn filter(&self, n: usize, since: Option<i64>, until: Option<i64>) -> Filter {
         Filter {
-            kinds: kinds.map(|kinds| kinds.iter().copied().collect::<BTreeSet<u16>>()),
             // Never left out: some relays answer nothing to a filter without any condition.
-            since: question.since.or(Some(0)),
-            until: question.until,
-            limit: Some(question.limit),
-            ..Filter::default()
+            since: since.or(Some(0)),
+            until,
+            ..self.slices.active[n]
+                .selection
+                .filter(limits::SYNC_MAX_KINDS)
         }
     }
 
-    /// Archives what a page brought; then, if it was complete, lets the scan conclude from it.
-    async fn take(&mut self, page: Page) -> Result<(), TurnError> {
-        self.count(&page);
-        let answer = answer(&page);
-        let suspicious = Stretch::of(&page.events);
-        let ingested = self.archive(page.events).await?;
-        let progress = SyncProgress {
-            new_events: ingested.new,
-            known_events: ingested.known,
-            refused_events: ingested.refused + page.refused.total(),
-            received_bytes: page.bytes,
-        };
-        let is_too_large = match &page.end {
-            PageEnd::LimitExceeded(PageLimit::Bytes) => true,
-            PageEnd::TimedOut => !answer.times.is_empty() && page.took >= self.limits.timeout,
-            _ => false,
-        };
-        let mut outcome = match TurnError::of_page(page.end) {
-            Some(_) if is_too_large && self.scan.shrink() => Ok(Vec::new()),
-            Some(error) => Err(error),
-            None => {
-                let excused = ingested.refused > 0 && self.is_excused(suspicious).await?;
-                let refused = if excused { 0 } else { ingested.refused };
-                self.conclude(&answer, suspicious, refused)
-            }
-        };
-        if let Ok(gaps) = &mut outcome {
-            for gap in gaps {
-                self.shared.metrics.gaps.inc();
-                tracing::warn!(
-                    relay.url = %self.task.relay.url, since = gap.since, until = gap.until,
-                    reason = gap.reason, "relay has a stretch that cannot be paged through",
+    /// Takes what a page brought apart: the events that are wanted, what else there was, and
+    /// whether it is time to wait.
+    fn sort(&mut self, page: &mut Page) -> Sorted {
+        self.count(page);
+        let (wanted, unwanted) = std::mem::take(&mut page.events)
+            .into_iter()
+            .partition(|event| self.wanted.selection.matches(event));
+        let mut refused: BTreeMap<&'static str, u64> =
+            page.refused.by_reason().into_iter().collect();
+        refused.retain(|_, count| *count > 0);
+        Sorted {
+            wanted,
+            unwanted,
+            refused,
+            bytes: page.bytes,
+        }
+    }
+
+    /// Judges what came by how much of it was good, and waits where there is reason to.
+    async fn bear(&mut self, good: u64, bad: u64) -> Result<(), TurnError> {
+        match self.rubbish.note(good, bad) {
+            Patience::Fine => Ok(()),
+            Patience::Over => Err(TurnError::Rubbish),
+            Patience::Wait(pause) => {
+                tracing::debug!(
+                    relay.url = %self.task.relay.url, pause_ms = pause.as_millis() as u64,
+                    "relay sends rubbish: waiting before the next question",
                 );
+                self.record(SyncProgress::default()).await?;
                 self.shared
-                    .durably(|| self.shared.store.insert_gap(self.task.relay.id, gap))
-                    .await?;
+                    .context
+                    .sleep(pause.min(self.shared.config.lease / 2))
+                    .await;
+                Ok(())
             }
         }
-        self.record(progress).await?;
-        outcome.map(drop)
-    }
-
-    /// Says whether it is on record that this stretch has events that are not true: then they
-    /// are no news, and no reason to fail again.
-    async fn is_excused(&self, stretch: Option<Stretch>) -> Result<bool, TurnError> {
-        let Some(Stretch { since, until }) = stretch else {
-            return Ok(false);
-        };
-        let relay = self.task.relay.id;
-        let recorded = self
-            .shared
-            .durably(|| self.shared.store.has_gap(relay, since, until))
-            .await?;
-        Ok(recorded)
-    }
-
-    fn conclude(
-        &mut self,
-        answer: &Answer,
-        suspicious: Option<Stretch>,
-        refused: u64,
-    ) -> Result<Vec<Gap>, TurnError> {
-        let mut gaps = Vec::new();
-        if refused > 0 {
-            if self.task.failures < limits::MAX_INVALID_TURNS {
-                return Err(TurnError::Invalid { count: refused });
-            }
-            gaps.extend(suspicious.map(|Stretch { since, until }| Gap {
-                since,
-                until,
-                reason: INVALID.to_owned(),
-            }));
-        }
-        let seconds = self.scan.accept(answer)?;
-        gaps.extend(seconds.into_iter().map(|second| Gap {
-            since: second,
-            until: second,
-            reason: TOO_MANY.to_owned(),
-        }));
-        Ok(gaps)
     }
 
     /// Submits events and waits until they are durable, keeping the lease meanwhile.
-    async fn archive(&self, events: Vec<Event>) -> Result<Ingested, TurnError> {
-        let mut submission = Box::pin(self.shared.ingest.submit(events, Some(self.task.relay.id)));
+    async fn archive(&self, events: Vec<Event>) -> Result<IngestReport, TurnError> {
+        let relay = Some(self.task.relay.id);
+        let mut submission = Box::pin(self.shared.ingest.submit_reporting(events, relay));
         let stopped = async {
             self.shared.context.stop.cancelled().await;
             tokio::time::sleep(limits::SYNC_STOP_GRACE).await;
@@ -252,35 +313,76 @@ impl<'a> Turn<'a> {
         tokio::pin!(stopped);
         loop {
             tokio::select! {
-                ingested = &mut submission => return Ok(ingested?),
+                report = &mut submission => return Ok(report?),
                 () = &mut stopped => return Err(StoreError::Stopped.into()),
                 () = tokio::time::sleep(limits::SYNC_ARCHIVE_TICK.min(self.limits.timeout)) => {}
             }
-            // A failure has been reported; the page is waited for all the same.
-            let nothing = SyncProgress::default();
-            drop(self.shared.attempt(self.update(nothing)).await);
+            // A failure has been reported; the events are waited for all the same.
+            drop(self.shared.attempt(self.extend()).await);
         }
     }
 
-    /// Records what is proven, and keeps the lease.
-    async fn record(&self, progress: SyncProgress) -> Result<(), TurnError> {
-        self.shared.durably(|| self.update(progress)).await?;
+    /// Keeps the lease.
+    async fn extend(&self) -> Result<(), StoreError> {
+        let lease = [(self.task.relay.id, self.task.lease)];
+        let seconds = self.shared.lease_seconds();
+        drop(self.shared.store.extend_syncs(&lease, seconds).await?);
         Ok(())
     }
 
-    async fn update(&self, progress: SyncProgress) -> Result<(), StoreError> {
-        let (coverage, lease) = (self.scan.coverage(), self.shared.lease_seconds());
+    /// Records what is proven and what came, and keeps the lease.
+    async fn record(&mut self, progress: SyncProgress) -> Result<(), TurnError> {
+        self.summary.new_events += progress.new_events;
+        self.summary.known_events += progress.known_events;
+        self.shared.metrics.progress(&progress);
+        self.state.slices = self.slices.all();
+        let summary = self.slices.summary();
+        self.summary.has_progressed |= summary != self.task.state.summary;
+        self.state.summary = summary;
+        let (relay, lease) = (self.task.relay.id, self.task.lease);
+        let seconds = self.shared.lease_seconds();
+        let update = || {
+            self.shared
+                .store
+                .update_sync(relay, lease, &self.state, &progress, seconds)
+        };
+        if self.shared.durably(update).await? {
+            Ok(())
+        } else {
+            Err(TurnError::LeaseLost)
+        }
+    }
+
+    /// Records that a stretch is not archived whole.
+    async fn note_gap(&self, since: i64, until: i64, cause: GapCause) -> Result<(), TurnError> {
+        let gap = Gap {
+            since,
+            until,
+            cause,
+            limit_bytes: self.wanted.max_event_bytes as i64,
+            tries: 0,
+        };
+        self.shared.metrics.gaps.inc();
+        tracing::warn!(
+            relay.url = %self.task.relay.url, since, until, reason = cause.reason(),
+            "relay has a stretch that cannot be archived whole",
+        );
+        let (store, relay) = (&self.shared.store, self.task.relay.id);
+        // Other means may do at once what paging could not.
+        let retry_at = match cause {
+            GapCause::Crowded => self.shared.clock.now(),
+            GapCause::Invalid | GapCause::TooLarge => gaps::retry_at(self.shared.clock.now(), 0),
+        };
         self.shared
-            .store
-            .update_sync(self.task.relay.id, coverage, progress, lease)
-            .await
+            .durably(|| store.insert_gap(relay, &gap, retry_at))
+            .await?;
+        Ok(())
     }
 
     fn count(&mut self, page: &Page) {
         let metrics = &self.shared.metrics;
-        self.pages += 1;
+        self.summary.pages += 1;
         metrics.pages.with_label_values(&[page.end.as_str()]).inc();
-        metrics.received_bytes.inc_by(page.bytes);
         for (reason, count) in page.refused.by_reason() {
             metrics.refused.with_label_values(&[reason]).inc_by(count);
         }
@@ -297,41 +399,33 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// The time that a page's events span.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    since: i64,
-    until: i64,
+/// A page taken apart.
+struct Sorted {
+    /// Events to be archived.
+    wanted: Vec<Event>,
+    /// Events that match the question and are not wanted: it could not be put more exactly.
+    unwanted: Vec<Event>,
+    /// What was dropped, by reason.
+    refused: BTreeMap<&'static str, u64>,
+    bytes: u64,
 }
 
-impl Stretch {
-    fn of(events: &[Event]) -> Option<Self> {
-        let times = || events.iter().map(|event| event.created_at);
-        Some(Self {
-            since: times().min()?,
-            until: times().max()?,
-        })
-    }
-}
-
-fn answer(page: &Page) -> Answer {
-    let refused = &page.refused;
-    Answer {
-        times: page.events.iter().map(|event| event.created_at).collect(),
-        bad: (refused.unreadable + refused.too_large + refused.malformed) as usize,
-        foreign: (refused.wrong_subscription + refused.no_match) as usize,
-        late: page.late as usize,
-    }
-}
-
-/// How long to wait before a relay is asked again.
-pub(super) fn pause(shared: &Shared, end: &TurnEnd, failures: u32) -> Duration {
-    match end {
-        TurnEnd::CaughtUp => shared.config.interval,
-        TurnEnd::Yielded | TurnEnd::Stopped => Duration::ZERO,
-        TurnEnd::Failed(_) => {
-            let attempt = failures.saturating_sub(1);
-            shared.config.retry.delay(attempt, &mut rand::rng())
+impl Sorted {
+    /// Says what came, now that it is known what became of the events.
+    fn progress(mut self, ingested: Ingested) -> SyncProgress {
+        let mut refuse = |reason, count| {
+            if count > 0 {
+                *self.refused.entry(reason).or_default() += count;
+            }
+        };
+        refuse("invalid", ingested.refused);
+        refuse("unwanted", ingested.unkept + self.unwanted.len() as u64);
+        SyncProgress {
+            new_events: ingested.new,
+            known_events: ingested.known,
+            linked_events: 0,
+            received_bytes: self.bytes,
+            refused: self.refused,
         }
     }
 }

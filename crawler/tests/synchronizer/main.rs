@@ -11,7 +11,9 @@
 mod archive;
 mod caps;
 mod faults;
+mod live;
 mod outage;
+mod reconcile;
 mod resume;
 mod sharing;
 mod support;

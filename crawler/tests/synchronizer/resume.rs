@@ -48,7 +48,7 @@ async fn a_stopped_scan_goes_on_where_it_was() {
         let pending = [bigbrotr_core::network::Network::Clearnet];
         let leased = world
             .store
-            .lease_due_syncs(&pending, 1, 1, SyncScope::All)
+            .lease_due_syncs(&pending, 1, 1, SyncScope::All, &[])
             .await
             .unwrap();
         assert_eq!(leased.len(), 1);

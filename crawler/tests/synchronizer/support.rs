@@ -11,7 +11,9 @@ use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_core::service::{Health, Service, ServiceContext};
 use bigbrotr_crawler::dial::{Dialer, NetworksConfig, TableResolver};
-use bigbrotr_crawler::synchronizer::{SynchronizerConfig, SynchronizerService};
+use bigbrotr_crawler::synchronizer::{
+    LiveConfig, NegentropyConfig, SynchronizerConfig, SynchronizerService,
+};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::testing::TestDatabase;
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
@@ -35,6 +37,19 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
 }
 
+#[derive(Debug)]
+struct Later(i64);
+
+impl Clock for Later {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0 * 1_000
+    }
+
+    fn monotonic(&self) -> std::time::Instant {
+        SystemClock.monotonic()
+    }
+}
+
 /// A synchronizer that runs.
 pub(crate) struct Running {
     pub(crate) service: Arc<SynchronizerService>,
@@ -44,19 +59,48 @@ pub(crate) struct Running {
     tasks: TaskTracker,
 }
 
-/// Impatient: everything that is waited for happens within a second or two.
+/// Impatient: everything that is waited for happens within a second or two. Relays are paged
+/// through, again and again.
 pub(crate) fn config() -> SynchronizerConfig {
     SynchronizerConfig {
         interval: Duration::from_secs(1),
         concurrency: 8,
         request_timeout: Duration::from_millis(300),
         lease: Duration::from_secs(4),
+        put_aside: Duration::from_millis(500),
         retry: Backoff {
             base: Duration::from_millis(200),
             max: Duration::from_millis(500),
             ..Backoff::default()
         },
+        negentropy: NegentropyConfig {
+            enabled: false,
+            ..NegentropyConfig::default()
+        },
+        live: LiveConfig {
+            enabled: false,
+            ..LiveConfig::default()
+        },
         ..SynchronizerConfig::default()
+    }
+}
+
+/// As above, for relays that reconcile.
+pub(crate) fn reconciling() -> SynchronizerConfig {
+    SynchronizerConfig {
+        negentropy: NegentropyConfig {
+            full_interval: Duration::from_hours(1),
+            ..NegentropyConfig::default()
+        },
+        ..config()
+    }
+}
+
+/// As above, for relays that are followed live.
+pub(crate) fn following() -> SynchronizerConfig {
+    SynchronizerConfig {
+        live: LiveConfig::default(),
+        ..reconciling()
     }
 }
 
@@ -127,6 +171,13 @@ impl World {
         };
         let clock = Arc::new(SystemClock);
         Store::connect(&url, Arc::new(config), clock).await.unwrap()
+    }
+
+    /// Another connection, so many seconds in the future.
+    pub(crate) async fn later(&self, seconds: i64) -> Store {
+        let (config, clock) = (Arc::default(), Arc::new(Later(seconds)));
+        let url = self.database.url();
+        Store::connect(&url, config, clock).await.unwrap()
     }
 
     pub(crate) fn start(&self, config: SynchronizerConfig) -> Running {

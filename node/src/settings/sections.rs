@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bigbrotr_core::config::{Checks, Invalid, Section, duration};
 use bigbrotr_core::service::ServiceName;
-use bigbrotr_crawler::synchronizer::SynchronizerConfig;
+use bigbrotr_crawler::synchronizer::{LiveConfig, SynchronizerConfig};
 use serde::{Deserialize, Serialize};
 
 /// The section `node`: what runs here, on which data.
@@ -178,6 +178,11 @@ impl Default for PrioritySynchronizerConfig {
         Self(SynchronizerConfig {
             interval: Duration::from_mins(1),
             concurrency: 10,
+            live: LiveConfig {
+                max_relays: 100,
+                verify_interval: Duration::from_mins(10),
+                ..LiveConfig::default()
+            },
             ..SynchronizerConfig::default()
         })
     }

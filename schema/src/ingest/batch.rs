@@ -147,7 +147,10 @@ impl Batch {
                 match *standing {
                     Standing::New => report.ingested.new += 1,
                     Standing::Known(_) => report.ingested.known += 1,
-                    Standing::Unkept => report.ingested.unkept += 1,
+                    Standing::Unkept => {
+                        report.ingested.unkept += 1;
+                        report.unkept.push(position);
+                    }
                     Standing::Refused(refusal) => {
                         report.ingested.refused += 1;
                         report.refused.push(RefusedPosition { position, refusal });

@@ -32,6 +32,7 @@ impl Checker {
     /// their senders that they are not durable.
     pub(super) async fn run(
         self,
+        mut priority: mpsc::Receiver<Submission>,
         mut submissions: mpsc::Receiver<Submission>,
         stop: CancellationToken,
     ) {
@@ -39,21 +40,16 @@ impl Checker {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                first = priority.recv() => first,
                 first = submissions.recv() => first,
             };
             let Some(first) = first else { break };
-            let mut batch = vec![first];
-            let (mut events, mut bytes) = size(&batch[0]);
-            while events < INGEST_BATCH_EVENTS && bytes < INGEST_BATCH_BYTES {
-                let Ok(next) = submissions.try_recv() else {
-                    break;
-                };
-                let (more_events, more_bytes) = size(&next);
-                events += more_events;
-                bytes += more_bytes;
-                batch.push(next);
-            }
-            let mut batch = Batch::new(batch);
+            let mut gathering = Gathering::of(first);
+            // Half a batch is theirs, the other half everybody's: neither waits for the other.
+            gathering.fill(&mut priority, 2);
+            gathering.fill(&mut submissions, 1);
+            gathering.fill(&mut priority, 1);
+            let mut batch = Batch::new(gathering.submissions);
             match self.check(&mut batch, &stop).await {
                 Ok(()) => {
                     if self.checked.send(batch).await.is_err() {
@@ -146,7 +142,41 @@ impl Checker {
     }
 }
 
-fn size(submission: &Submission) -> (usize, usize) {
-    let bytes = submission.events.iter().map(Event::size_hint).sum();
-    (submission.events.len(), bytes)
+/// A batch in the making.
+struct Gathering {
+    submissions: Vec<Submission>,
+    events: usize,
+    bytes: usize,
+}
+
+impl Gathering {
+    fn of(first: Submission) -> Self {
+        let mut gathering = Self {
+            submissions: Vec::new(),
+            events: 0,
+            bytes: 0,
+        };
+        gathering.add(first);
+        gathering
+    }
+
+    fn add(&mut self, submission: Submission) {
+        self.events += submission.events.len();
+        self.bytes += submission
+            .events
+            .iter()
+            .map(Event::size_hint)
+            .sum::<usize>();
+        self.submissions.push(submission);
+    }
+
+    /// Takes what waits, until a share of a batch is full: one part of so many.
+    fn fill(&mut self, queue: &mut mpsc::Receiver<Submission>, parts: usize) {
+        while self.events < INGEST_BATCH_EVENTS / parts
+            && self.bytes < INGEST_BATCH_BYTES / parts
+            && let Ok(next) = queue.try_recv()
+        {
+            self.add(next);
+        }
+    }
 }

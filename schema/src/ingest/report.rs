@@ -35,6 +35,8 @@ pub struct IngestReport {
     pub ingested: Ingested,
     /// The refused events, in the order in which they were submitted.
     pub refused: Vec<RefusedPosition>,
+    /// The positions of those that are not kept.
+    pub unkept: Vec<usize>,
 }
 
 /// An event that was refused.

@@ -7,7 +7,6 @@ use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::StoreError;
-use crate::limits::INGEST_WAITING_BYTES;
 
 /// Room is given out in pieces of so many bytes: a semaphore counts no further than 32 bits.
 const PIECE: usize = 1024;
@@ -16,6 +15,7 @@ const PIECE: usize = 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     pieces: Arc<Semaphore>,
+    size: usize,
     taken: IntGauge,
 }
 
@@ -24,10 +24,12 @@ pub(super) struct Room {
 pub(super) struct Place(Option<(OwnedSemaphorePermit, IntGauge)>);
 
 impl Room {
-    /// Makes the room; the gauge shows how many bytes are taken.
-    pub(super) fn new(taken: IntGauge) -> Self {
+    /// Makes the room for so many bytes; the gauge shows how many are taken.
+    pub(super) fn new(bytes: usize, taken: IntGauge) -> Self {
+        let size = bytes / PIECE;
         Self {
-            pieces: Arc::new(Semaphore::new(INGEST_WAITING_BYTES / PIECE)),
+            pieces: Arc::new(Semaphore::new(size)),
+            size,
             taken,
         }
     }
@@ -38,7 +40,7 @@ impl Room {
     /// [`StoreError::Stopped`], if there will be none.
     pub(super) async fn take(&self, events: &[Event]) -> Result<Place, StoreError> {
         let bytes: usize = events.iter().map(Event::size_hint).sum();
-        let pieces = bytes.div_ceil(PIECE).min(INGEST_WAITING_BYTES / PIECE);
+        let pieces = bytes.div_ceil(PIECE).min(self.size);
         let permit = Arc::clone(&self.pieces)
             .acquire_many_owned(pieces as u32)
             .await

@@ -39,7 +39,8 @@ impl PendingWork {
 }
 
 impl Store {
-    /// Counts the work that waits, on relays of these networks.
+    /// Counts the work that waits, on relays of these networks. Following a relay that is caught up
+    /// is none.
     pub async fn pending_work(&self, networks: &[Network]) -> Result<PendingWork, StoreError> {
         let networks: Vec<&str> = networks.iter().map(|network| network.as_str()).collect();
         let (checks, syncs, batches, jobs): (i64, i64, i64, i64) = sqlx::query_as(
@@ -47,7 +48,8 @@ impl Store {
                 (select count(*) from monitor_state s join relays r on r.id = s.relay_id
                  where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)),
                 (select count(*) from sync_state s join relays r on r.id = s.relay_id
-                 where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)),
+                 where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)
+                    and not (s.live_since is not null and s.leased_until > $2)),
                 (select count(*) from rollup_queue),
                 (select count(*) from dvm_jobs where state = 'queued')",
         )

@@ -36,7 +36,7 @@ const PUBLIC_FUNCTIONS: [&str; 5] = [
 ];
 
 /// The tables that monitoring tools may read beside the views.
-const SYSTEM_TABLES: [&str; 17] = [
+const SYSTEM_TABLES: [&str; 19] = [
     "candidates",
     "finder_lists",
     "finder_sources",
@@ -53,6 +53,8 @@ const SYSTEM_TABLES: [&str; 17] = [
     "rollup_state",
     "stats_totals",
     "sync_gaps",
+    "sync_missing",
+    "sync_refusals",
     "sync_state",
 ];
 

@@ -63,6 +63,7 @@ pub(super) struct Reader<'a> {
     events: Vec<Event>,
     seen: HashSet<EventId>,
     refused: Refused,
+    too_large: Vec<(EventId, i64)>,
     late: u64,
     bytes: u64,
     notices: Vec<String>,
@@ -76,6 +77,7 @@ impl<'a> Reader<'a> {
             events: Vec::new(),
             seen: HashSet::new(),
             refused: Refused::default(),
+            too_large: Vec::new(),
             late: 0,
             bytes: 0,
             notices: Vec::new(),
@@ -131,6 +133,12 @@ impl<'a> Reader<'a> {
 
     fn check(&mut self, json: &str) -> Result<Event, Reason> {
         if json.len() > self.limits.max_event_bytes {
+            // What it is cannot be verified without taking it, but may be noted as missing.
+            if let Ok(event) = Event::from_json(json)
+                && self.filter.matches(&event)
+            {
+                self.too_large.push((event.id, event.created_at));
+            }
             return Err(Reason::TooLarge);
         }
         let Ok(event) = Event::from_json(json) else {
@@ -167,6 +175,7 @@ impl<'a> Reader<'a> {
             events: self.events,
             end,
             refused: self.refused,
+            too_large: self.too_large,
             late: self.late,
             bytes: self.bytes,
             notices: self.notices,

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use bigbrotr_schema::store::Coverage;
 
-use super::{Answer, Question, Rules, Scan, ScanError};
+use super::{Answer, Question, Rules, Scan, ScanError, Span};
 
 /// Which events a relay keeps when it cuts an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,19 @@ impl Archive {
         now: i64,
         pages: usize,
     ) -> Result<bool, ScanError> {
-        let mut scan = Scan::new(self.coverage, rules, now);
+        let Some(span) = Span::next(&self.coverage, rules, now, false) else {
+            return Ok(true);
+        };
+        let mut scan = Scan::new(self.coverage, span, rules.page_limit);
         for _ in 0..pages {
+            if scan.question().is_none() {
+                let Some(span) = Span::next(&self.coverage, rules, now, false) else {
+                    return Ok(true);
+                };
+                scan = Scan::new(self.coverage, span, rules.page_limit);
+            }
             let Some(question) = scan.question() else {
-                return Ok(true);
+                continue;
             };
             self.questions += 1;
             let found = relay.answer(&question);
@@ -90,7 +99,7 @@ impl Archive {
             self.coverage = *scan.coverage();
             self.check(relay, rules);
         }
-        Ok(scan.question().is_none())
+        Ok(scan.question().is_none() && Span::next(&self.coverage, rules, now, false).is_none())
     }
 
     /// Takes turns until the relay is caught up.

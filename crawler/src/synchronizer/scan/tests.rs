@@ -2,7 +2,7 @@ use bigbrotr_schema::store::Coverage;
 use proptest::prelude::*;
 
 use super::model::{Archive, Keeps, ModelRelay};
-use super::{Answer, Rules, Scan, ScanError};
+use super::{Answer, Rules, Scan, ScanError, Span};
 use crate::limits::SMALLEST_CAP;
 
 const NOW: i64 = 10_000;
@@ -20,9 +20,14 @@ fn complete(to: i64) -> Coverage {
     Coverage {
         covered_from: Some(0),
         covered_to: Some(to),
-        scan_top: None,
-        scan_at: None,
+        ..Coverage::default()
     }
+}
+
+fn first_scan() -> Scan {
+    let coverage = Coverage::default();
+    let span = Span::next(&coverage, &RULES, NOW, false).unwrap();
+    Scan::new(coverage, span, RULES.page_limit)
 }
 
 fn page(times: &[i64]) -> Answer {
@@ -179,7 +184,7 @@ fn bounds_are_kept() {
 
 #[test]
 fn an_empty_answer_is_only_believed_when_another_question_agrees() {
-    let mut scan = Scan::new(Coverage::default(), &RULES, NOW);
+    let mut scan = first_scan();
     scan.accept(&page(&[])).unwrap();
     assert!(scan.question().unwrap().names_kinds);
     assert_eq!(
@@ -188,7 +193,7 @@ fn an_empty_answer_is_only_believed_when_another_question_agrees() {
         "a relay that answers only to kinds"
     );
 
-    let mut scan = Scan::new(Coverage::default(), &RULES, NOW);
+    let mut scan = first_scan();
     scan.accept(&page(&[])).unwrap();
     let late = Answer {
         late: 3,
@@ -212,11 +217,11 @@ fn answers_without_anything_asked_for_prove_nothing() {
         (foreign, ScanError::OnlyForeign),
         (unusable, ScanError::OnlyUnusable),
     ] {
-        let mut scan = Scan::new(Coverage::default(), &RULES, NOW);
+        let mut scan = first_scan();
         assert_eq!(scan.accept(&answer), Err(error));
     }
     // One event that nobody can take is no reason never to finish.
-    let mut scan = Scan::new(Coverage::default(), &RULES, NOW);
+    let mut scan = first_scan();
     let spoiled = Answer {
         bad: 1,
         ..Answer::default()
@@ -228,7 +233,7 @@ fn answers_without_anything_asked_for_prove_nothing() {
 
 #[test]
 fn a_relay_that_forgets_what_it_gave_is_not_believed() {
-    let mut scan = Scan::new(Coverage::default(), &RULES, NOW);
+    let mut scan = first_scan();
     scan.accept(&page(&[30, 20, 10])).unwrap();
     scan.accept(&page(&[])).unwrap();
     let error = scan.accept(&page(&[])).unwrap_err();
@@ -238,7 +243,7 @@ fn a_relay_that_forgets_what_it_gave_is_not_believed() {
 
 #[test]
 fn a_page_that_is_too_large_is_asked_for_in_pieces() {
-    let mut scan = Scan::new(Coverage::default(), &RULES, NOW);
+    let mut scan = first_scan();
     assert!(scan.shrink());
     assert_eq!(scan.question().unwrap().limit, 250);
     while scan.shrink() {}
@@ -301,7 +306,7 @@ proptest! {
     ) {
         let mut relay = ModelRelay { is_exclusive: false, ..relay };
         let mut archive = Archive { has_late: true, ..Archive::default() };
-        let mut scan = Scan::new(archive.coverage, &RULES, NOW);
+        let mut scan = first_scan();
         let mut arrivals = arrivals.into_iter();
         while let Some(question) = scan.question() {
             let found = relay.answer(&question);

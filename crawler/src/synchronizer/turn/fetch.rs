@@ -1,0 +1,201 @@
+//! Archiving events that a relay named by their ids: those that the archive has are linked, the
+//! others fetched, and those that do not come are noted.
+
+use std::collections::HashSet;
+
+use bigbrotr_core::event::{Event, EventId};
+use bigbrotr_core::filter::Filter;
+use bigbrotr_schema::ingest::IngestReport;
+use bigbrotr_schema::store::{MissingCause, SyncProgress};
+
+use super::{Sorted, Turn, TurnError};
+use crate::limits;
+use crate::session::{PageEnd, PageLimit, Session};
+use crate::synchronizer::sweep::Window;
+
+/// Ids that will not be archived now, by why.
+#[derive(Default)]
+struct Missing {
+    not_given: Vec<EventId>,
+    refused: Vec<EventId>,
+    too_large: Vec<EventId>,
+    unwanted: Vec<EventId>,
+}
+
+/// A page of events by ids that is not durable yet.
+struct Fetched {
+    ids: Vec<EventId>,
+    sorted: Sorted,
+}
+
+impl Turn<'_> {
+    /// Archives events by the ids that the relay named. `None` when the service has to stop.
+    pub(super) async fn obtain(
+        &mut self,
+        session: &mut Session,
+        window: Window,
+        ids: &[EventId],
+    ) -> Result<Option<()>, TurnError> {
+        let (relay, stop) = (self.task.relay.id, self.shared.context.stop.clone());
+        let link = || {
+            self.shared
+                .ingest
+                .link(relay, ids, window.since, window.until, &stop)
+        };
+        let links = self.shared.durably(link).await?;
+        let linked = links.archived.len() as u64;
+        let progress = SyncProgress {
+            known_events: linked,
+            linked_events: linked,
+            ..SyncProgress::default()
+        };
+        self.record(progress).await?;
+        let mut wanted: Vec<EventId> = ids
+            .iter()
+            .filter(|id| !links.archived.contains(*id))
+            .copied()
+            .collect();
+        if self.has_missing && !wanted.is_empty() {
+            let (store, largest) = (&self.shared.store, self.wanted.max_event_bytes as i64);
+            let hopeless = self
+                .shared
+                .durably(|| store.list_missing(relay, &wanted, largest))
+                .await?;
+            wanted.retain(|id| !hopeless.contains(id));
+        }
+        self.promises.0 += wanted.len() as u64;
+        self.fetch(session, wanted).await
+    }
+
+    async fn fetch(
+        &mut self,
+        session: &mut Session,
+        wanted: Vec<EventId>,
+    ) -> Result<Option<()>, TurnError> {
+        let cap = self.state.page_cap.map_or(usize::MAX, |cap| cap as usize);
+        let mut size = limits::SYNC_IDS_PER_PAGE.min(cap).max(1);
+        let mut missing = Missing::default();
+        let mut queue = wanted;
+        let mut pending: Option<Fetched> = None;
+        while !queue.is_empty() {
+            let batch = queue.split_off(queue.len().saturating_sub(size));
+            let filter = Filter {
+                ids: Some(batch.iter().copied().collect()),
+                limit: Some(batch.len()),
+                ..Filter::default()
+            };
+            let limits = self.limits.clone();
+            let stop = self.shared.context.stop.clone();
+            let fetch = stop.run_until_cancelled(session.fetch_page(&filter, &limits));
+            let settle = self.settle_fetched(pending.take(), &mut missing);
+            let (page, settled) = tokio::join!(Box::pin(fetch), settle);
+            settled?;
+            let Some(mut page) = page else {
+                return Ok(None);
+            };
+            missing
+                .too_large
+                .extend(page.too_large.iter().map(|(id, _)| *id));
+            let came: HashSet<EventId> = page
+                .events
+                .iter()
+                .map(|event| event.id)
+                .chain(page.too_large.iter().map(|(id, _)| *id))
+                .collect();
+            let rest: Vec<EventId> = batch.into_iter().filter(|id| !came.contains(id)).collect();
+            let sorted = self.sort(&mut page);
+            let fetched = Fetched {
+                ids: sorted.wanted.iter().map(|event| event.id).collect(),
+                sorted,
+            };
+            match page.end {
+                PageEnd::Eose if came.is_empty() => missing.not_given.extend(rest),
+                PageEnd::Eose => {
+                    if !rest.is_empty() {
+                        // Fewer than asked for: that may be all it gives at once.
+                        size = came.len().min(size);
+                    }
+                    queue.extend(rest);
+                }
+                PageEnd::LimitExceeded(PageLimit::Bytes) if size > 1 => {
+                    size = (size / 2).max(1);
+                    queue.extend(rest);
+                }
+                end => {
+                    self.settle_fetched(Some(fetched), &mut missing).await?;
+                    self.note_missing(missing).await?;
+                    return match TurnError::of_page(end) {
+                        Some(error) => Err(error),
+                        None => Ok(Some(())),
+                    };
+                }
+            }
+            pending = Some(fetched);
+        }
+        self.settle_fetched(pending, &mut missing).await?;
+        self.note_missing(missing).await?;
+        Ok(Some(()))
+    }
+
+    /// Waits until fetched events are durable.
+    async fn settle_fetched(
+        &mut self,
+        fetched: Option<Fetched>,
+        missing: &mut Missing,
+    ) -> Result<(), TurnError> {
+        let Some(Fetched { ids, mut sorted }) = fetched else {
+            return Ok(());
+        };
+        let events: Vec<Event> = std::mem::take(&mut sorted.wanted);
+        let IngestReport {
+            ingested,
+            refused,
+            unkept,
+        } = self.archive(events).await?;
+        missing
+            .refused
+            .extend(refused.iter().map(|r| ids[r.position]));
+        missing.unwanted.extend(unkept.iter().map(|n| ids[*n]));
+        missing
+            .unwanted
+            .extend(sorted.unwanted.iter().map(|event| event.id));
+        if self.has_missing {
+            let (store, relay) = (&self.shared.store, self.task.relay.id);
+            self.shared
+                .durably(|| store.delete_missing(relay, &ids))
+                .await?;
+        }
+        let bad = sorted.refused.values().sum::<u64>() + ingested.refused;
+        self.record(sorted.progress(ingested)).await?;
+        self.bear(ingested.new + ingested.known, bad).await
+    }
+
+    async fn note_missing(&mut self, missing: Missing) -> Result<(), TurnError> {
+        self.promises.1 += (missing.not_given.len() + missing.refused.len()) as u64;
+        let (store, relay) = (&self.shared.store, self.task.relay.id);
+        let retry_at = self.shared.clock.now() + limits::MISSING_RETRY.as_secs() as i64;
+        let largest = self.wanted.max_event_bytes as i64;
+        for (ids, cause, retry_at) in [
+            (missing.not_given, MissingCause::NotGiven, retry_at),
+            (missing.refused, MissingCause::Refused, retry_at),
+            (missing.too_large, MissingCause::TooLarge, i64::MAX),
+            (missing.unwanted, MissingCause::Unwanted, i64::MAX),
+        ] {
+            if ids.is_empty() {
+                continue;
+            }
+            self.has_missing = true;
+            self.shared.metrics.missing.inc_by(ids.len() as u64);
+            self.shared
+                .durably(|| store.insert_missing(relay, &ids, cause, retry_at, largest))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Says whether the relay has broken as many promises as it kept.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let (promised, broken) = self.promises;
+        broken > 0 && broken * 2 >= promised
+    }
+}
