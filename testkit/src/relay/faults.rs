@@ -3,11 +3,13 @@
 //! Owns the catalogue of faults and the script that says how often each applies. What a fault
 //! does is written where that stage is: the listener, the HTTP front, the session.
 
+mod reconcile;
+
 use std::time::Duration;
 
-use bigbrotr_core::event::EventId;
 use bigbrotr_core::message::ReplyPrefix;
 
+pub use self::reconcile::ReconcileFault;
 pub use super::store::Order;
 pub use super::wire::Wire;
 
@@ -220,23 +222,6 @@ impl WriteFault {
     pub fn refuse(prefix: ReplyPrefix) -> Self {
         Self::Refuse(prefix.message("said the script"))
     }
-}
-
-/// What goes wrong with a reconciliation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReconcileFault {
-    /// NEG-ERR with this message.
-    Refuse(String),
-    /// This NOTICE in place of an answer, as relays without NIP-77 do.
-    Notice(String),
-    /// No answer.
-    Silence,
-    /// Promises these ids too, which it does not have.
-    Phantom(Vec<EventId>),
-    /// A NEG-MSG that is no negentropy message.
-    Rubbish,
-    /// Answers NEG-OPEN, then ends each reconciliation with NEG-ERR `closed`.
-    CloseMidway,
 }
 
 macro_rules! from_stage {

@@ -9,12 +9,12 @@ mod write;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{ClientMessage, ClientMessageError, RelayMessage, ReplyPrefix};
 use futures_util::StreamExt;
-use negentropy::{Negentropy, NegentropyStorageVector};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::outbox::{Outbox, Step};
+use self::reconcile::Reconciliation;
 use super::io::BoxedIo;
 use super::listener::Opening;
 use super::shared::{Live, Shared};
@@ -33,7 +34,9 @@ struct Session {
     shared: Arc<Shared>,
     out: Outbox,
     subs: HashMap<String, Subscription>,
-    reconciliations: HashMap<String, Negentropy<'static, NegentropyStorageVector>>,
+    reconciliations: HashMap<String, Reconciliation>,
+    /// Answers of reconciliations that wait for the next REQ.
+    held: Vec<String>,
     challenge: String,
     authenticated: bool,
 }
@@ -112,6 +115,7 @@ impl Session {
             out: Outbox::default(),
             subs: HashMap::new(),
             reconciliations: HashMap::new(),
+            held: Vec::new(),
             authenticated: false,
         };
         if session.shared.config.auth.challenges() {
@@ -121,10 +125,17 @@ impl Session {
     }
 
     fn receive(&mut self, text: &str) -> ControlFlow<()> {
+        if text.starts_with("[\"NEG-") {
+            let counter = &self.shared.counters.reconcile_bytes_in;
+            counter.fetch_add(text.len() as u64, Ordering::Relaxed);
+        }
         match ClientMessage::parse(text) {
             Ok(ClientMessage::Event(event)) => self.take_event(&event),
             Ok(ClientMessage::Auth(event)) => self.authenticate(&event),
-            Ok(ClientMessage::Req { sub_id, filters }) => self.answer_req(&sub_id, filters),
+            Ok(ClientMessage::Req { sub_id, filters }) => {
+                self.answer_req(&sub_id, filters);
+                self.req_beside_reconciliations();
+            }
             Ok(ClientMessage::Count { sub_id, filters }) => self.answer_count(&sub_id, &filters),
             Ok(ClientMessage::Close { sub_id }) => self.close(&sub_id),
             Ok(ClientMessage::NegOpen {

@@ -33,6 +33,12 @@ pub struct RelayStats {
     pub events_sent: u64,
     /// NEG-OPEN messages received.
     pub reconciliations: u64,
+    /// NEG-OPEN and NEG-MSG messages that were not refused at once.
+    pub reconcile_rounds: u64,
+    /// NEG messages received: bytes of text.
+    pub reconcile_bytes_in: u64,
+    /// NEG messages sent: bytes of text.
+    pub reconcile_bytes_out: u64,
     /// Who authenticated, in order.
     pub authenticated: Vec<Pubkey>,
     /// Bytes read from all sockets, TLS included.
@@ -61,6 +67,9 @@ pub(super) struct Counters {
     pub(super) events_received: AtomicU64,
     pub(super) events_sent: AtomicU64,
     pub(super) reconciliations: AtomicU64,
+    pub(super) reconcile_rounds: AtomicU64,
+    pub(super) reconcile_bytes_in: AtomicU64,
+    pub(super) reconcile_bytes_out: AtomicU64,
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
     reqs: Mutex<VecDeque<RecordedReq>>,
@@ -108,6 +117,9 @@ impl Counters {
             events_received: get(&self.events_received),
             events_sent: get(&self.events_sent),
             reconciliations: get(&self.reconciliations),
+            reconcile_rounds: get(&self.reconcile_rounds),
+            reconcile_bytes_in: get(&self.reconcile_bytes_in),
+            reconcile_bytes_out: get(&self.reconcile_bytes_out),
             authenticated: lock(&self.authenticated).clone(),
             bytes_in: get(&self.bytes_in),
             bytes_out: get(&self.bytes_out),
