@@ -11,6 +11,7 @@
 mod auth;
 mod capabilities;
 mod error;
+mod fence;
 mod frame;
 mod page;
 mod probe;

@@ -1,9 +1,8 @@
 //! The question what a relay can do beyond NIP-01, answered by trying: COUNT ([NIP-45]), search
 //! ([NIP-50]) and reconciliation ([NIP-77]).
 //!
-//! Everything is asked at once, so that it costs one round trip, and followed by a request that
-//! every relay answers: once that is answered, a relay that knows what it was asked has little
-//! reason to be silent still, and the wait is short for one that does not.
+//! Everything is asked at once, so that it costs one round trip, and followed by a fence, so that
+//! the wait is short for a relay that does not know what it was asked.
 //!
 //! [NIP-45]: https://github.com/nostr-protocol/nips/blob/master/45.md
 //! [NIP-50]: https://github.com/nostr-protocol/nips/blob/master/50.md
@@ -13,7 +12,7 @@ mod verdict;
 
 use std::time::Duration;
 
-use bigbrotr_core::event::{EventId, Pubkey};
+use bigbrotr_core::event::Pubkey;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{ClientMessage, RelayMessage, ReplyPrefix};
 use negentropy::{Negentropy, NegentropyStorageVector};
@@ -22,6 +21,7 @@ use tokio::time::Instant;
 
 use self::verdict::{Answer, Search};
 use super::Session;
+use super::fence::Fence;
 use super::frame::Frame;
 use crate::limits::CAPABILITY_GRACE;
 
@@ -89,9 +89,7 @@ struct Trial {
     count: Option<(String, Answer)>,
     negentropy: Option<(String, Answer)>,
     search: Option<Search>,
-    /// The request that every relay answers, and when it was answered.
-    fence: String,
-    fence_answered_at: Option<Instant>,
+    fence: Fence,
     /// A notice may be the answer to anything: kept until it is known who got no other.
     notice: Option<Answer>,
 }
@@ -123,8 +121,8 @@ impl Session {
             }
         }
         while !trial.is_over() {
-            let grace = trial.fence_answered_at.map(|at| at + CAPABILITY_GRACE);
-            let wake = grace.map_or(deadline, |grace| grace.min(deadline));
+            let patience = trial.fence.patience(CAPABILITY_GRACE);
+            let wake = patience.map_or(deadline, |patience| patience.min(deadline));
             if Instant::now() >= wake {
                 break;
             }
@@ -190,21 +188,13 @@ impl Session {
             });
             Search::new(first, second)
         });
-        let fence = self.fresh_sub_id();
-        messages.push(ClientMessage::Req {
-            sub_id: fence.clone(),
-            filters: vec![Filter {
-                ids: Some([EventId([0; 32])].into()),
-                limit: Some(1),
-                ..Filter::default()
-            }],
-        });
+        let fence = Fence::new(self.fresh_sub_id());
+        messages.push(fence.request());
         let trial = Trial {
             count,
             negentropy,
             search,
             fence,
-            fence_answered_at: None,
             notice: None,
         };
         (trial, messages)
@@ -225,6 +215,9 @@ impl Trial {
         let Ok(message) = frame.message() else {
             return self.take_malformed(frame);
         };
+        if self.fence.take(&message) {
+            return;
+        }
         let at = |slot: &'_ Option<(String, Answer)>, id: &str| {
             slot.as_ref().is_some_and(|(ours, _)| ours == id)
         };
@@ -244,13 +237,10 @@ impl Trial {
                     settle(&mut self.count, refused);
                 } else if at(&self.negentropy, &sub_id) {
                     settle(&mut self.negentropy, refused);
-                } else if sub_id == self.fence {
-                    self.fence_answered();
                 } else if let Some(search) = &mut self.search {
                     search.closed(&sub_id, ReplyPrefix::of(&message));
                 }
             }
-            RelayMessage::Eose { sub_id } if sub_id == self.fence => self.fence_answered(),
             RelayMessage::Eose { sub_id } => {
                 if let Some(search) = &mut self.search {
                     search.ended(&sub_id);
@@ -279,10 +269,6 @@ impl Trial {
         }
     }
 
-    fn fence_answered(&mut self) {
-        self.fence_answered_at.get_or_insert_with(Instant::now);
-    }
-
     fn is_over(&self) -> bool {
         let settled = |slot: &Option<(String, Answer)>| {
             slot.as_ref()
@@ -298,7 +284,7 @@ impl Trial {
         let close = |sub_id: &String| ClientMessage::Close {
             sub_id: sub_id.clone(),
         };
-        let mut messages = vec![close(&self.fence)];
+        let mut messages = vec![self.fence.farewell()];
         if let Some(search) = &self.search {
             messages.extend(search.sub_ids().map(close));
         }
