@@ -106,6 +106,48 @@ pub const KEPT_NOTICES: usize = 4;
 /// The characters kept of a relay's text for humans.
 pub const KEPT_TEXT_CHARS: usize = 256;
 
+/// The most text received for one reconciliation, bytes: a million ids take 64 MB.
+pub const RECONCILE_MAX_BYTES: u64 = 128 << 20;
+
+/// The most rounds of one reconciliation: a relay with the smallest frames tells 120 ids in each,
+/// a million in 8,700.
+pub const RECONCILE_MAX_ROUNDS: u32 = 10_000;
+
+/// The most rounds in a row that tell no new id. Each round divides what differs by 256, so a
+/// set of any size is down to ids after eight.
+pub const RECONCILE_IDLE_ROUNDS: u32 = 16;
+
+/// The most ids that a relay may promise in one reconciliation: what relays reconcile at most
+/// unless told otherwise.
+pub const RECONCILE_MAX_IDS: u64 = 1_000_000;
+
+/// The largest message of a reconciliation, bytes of text. Relays keep below 1 MB, or 500 kB
+/// before hex.
+pub const RECONCILE_MESSAGE_BYTES: usize = 2 << 20;
+
+/// What our own messages of a reconciliation are kept below, bytes before hex: many relays refuse
+/// text above 64 KiB.
+pub const RECONCILE_FRAME_BYTES: usize = 30_000;
+
+/// The smallest such bound, bytes: the library takes none below.
+pub const MIN_RECONCILE_FRAME_BYTES: usize = 4_096;
+
+/// The longest time for one round: a relay may have to read a million events first.
+pub const RECONCILE_ROUND_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long the answer to the opening of a reconciliation may still come after the relay has
+/// answered what was asked later. Relays reconcile on a thread of its own, so that a REQ
+/// overtakes it.
+pub const RECONCILE_SILENCE: Duration = Duration::from_secs(15);
+
+/// How long the opening of a reconciliation may be unanswered before the relay is asked something
+/// else, to tell silence from slowness. Most answer sooner, and are spared that.
+pub const RECONCILE_FENCE_DELAY: Duration = Duration::from_secs(1);
+
+/// The ids told by a reconciliation that are remembered, so that none is told twice: 4 MiB. Honest
+/// repetitions come within a few messages, none of which holds a quarter of this.
+pub const RECONCILE_REMEMBERED_IDS: usize = 128 << 10;
+
 /// The largest HTTP body, bytes. Real NIP-11 documents are below 64 KiB; relay lists are larger.
 pub const MAX_HTTP_BODY_BYTES: usize = 1 << 20;
 

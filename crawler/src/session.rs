@@ -1,12 +1,14 @@
-//! One conversation with one relay over one WebSocket ([NIP-01], [NIP-42]).
+//! One conversation with one relay over one WebSocket ([NIP-01], [NIP-42], [NIP-77]).
 //!
 //! Owns sending and receiving of messages, and on top of that the questions the services ask:
-//! [`Session::fetch_page`], [`Session::publish`], [`Session::authenticate`],
-//! [`Session::probe_read`] and [`Session::probe_capabilities`]. What is fetched when, and whether events are true, is decided by the
-//! callers: signatures are not checked here.
+//! [`Session::fetch_page`], [`Session::open_reconciliation`], [`Session::publish`],
+//! [`Session::authenticate`], [`Session::probe_read`] and [`Session::probe_capabilities`]. What
+//! is fetched when, and whether events are true, is decided by the callers: signatures are not
+//! checked here.
 //!
 //! [NIP-01]: https://github.com/nostr-protocol/nips/blob/master/01.md
 //! [NIP-42]: https://github.com/nostr-protocol/nips/blob/master/42.md
+//! [NIP-77]: https://github.com/nostr-protocol/nips/blob/master/77.md
 
 mod auth;
 mod capabilities;
@@ -16,6 +18,7 @@ mod frame;
 mod page;
 mod probe;
 mod publish;
+mod reconcile;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +38,10 @@ pub use self::frame::Frame;
 pub use self::page::{Page, PageEnd, PageLimit, PageLimits, Refused};
 pub use self::probe::{ReadProbe, ReadVerdict};
 pub use self::publish::PublishOutcome;
+use self::reconcile::Post;
+pub use self::reconcile::{
+    Differences, NotNegentropy, ReconcileLimit, ReconcileLimits, ReconcileRefusal, Reconciliation,
+};
 
 use crate::dial::websocket::{self, WebSocket, WebSocketLimits};
 use crate::dial::{DialTimings, Dialed, Dialer, Meter, TlsInfo};
@@ -113,6 +120,8 @@ pub struct Session {
     open: OpenReport,
     counts: SessionCounts,
     challenge: Option<String>,
+    /// The reconciliation that is open, and what came for it.
+    reconciling: Option<Post>,
     sub_prefix: String,
     last_sub: u64,
     last_heard: Instant,
@@ -156,6 +165,7 @@ impl Session {
             },
             counts: SessionCounts::default(),
             challenge: None,
+            reconciling: None,
             sub_prefix: format!("b{:08x}-", rand::random::<u32>()),
             last_sub: 0,
             last_heard: Instant::now(),
@@ -283,7 +293,7 @@ impl Session {
         self.last_heard + if self.pinged { idle } else { idle / 2 }
     }
 
-    /// Counts a message, and remembers a challenge.
+    /// Counts a message, and remembers a challenge and what belongs to a reconciliation.
     fn receive(&mut self, frame: Frame) -> Frame {
         self.counts.messages_received += 1;
         if frame.may_be_auth()
@@ -291,6 +301,10 @@ impl Session {
             && challenge.len() <= limits::MAX_CHALLENGE_BYTES
         {
             self.challenge = Some(challenge);
+        }
+        if let Some(mut post) = self.reconciling.take() {
+            post.receive(&frame, |sub_id| self.was_ours(sub_id));
+            self.reconciling = Some(post);
         }
         frame
     }

@@ -31,4 +31,20 @@ impl Frame {
         text.len() < MAX_CHALLENGE_BYTES * 6 + 64
             && text.get(..24).unwrap_or(text).contains("\"AUTH\"")
     }
+
+    /// Says whether the message is of a reconciliation, by its first word.
+    pub(super) fn is_of_reconciliation(&self) -> bool {
+        self.begins_with("\"NEG-")
+    }
+
+    /// Rules out most messages as ends of subscriptions without parsing them.
+    pub(super) fn may_be_closed(&self) -> bool {
+        self.begins_with("\"CLOSED\"")
+    }
+
+    fn begins_with(&self, verb: &str) -> bool {
+        let text = self.text().trim_start();
+        text.strip_prefix('[')
+            .is_some_and(|rest| rest.trim_start().starts_with(verb))
+    }
 }

@@ -11,4 +11,8 @@ mod page;
 mod page_end;
 mod probe;
 mod publish;
+mod reconcile;
+mod reconcile_between;
+mod reconcile_hostile;
+mod reconcile_refused;
 mod support;

@@ -1,13 +1,17 @@
 //! Relays, sessions and short time-outs for the tests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigbrotr_core::event::Event;
+use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_crawler::dial::{Dialer, NetworksConfig, TableResolver};
-use bigbrotr_crawler::session::{Page, PageLimits, Session, SessionConfig};
+use bigbrotr_crawler::session::{
+    Differences, Page, PageLimits, ReconcileLimits, ReconcileRefusal, Reconciliation, Session,
+    SessionConfig,
+};
 use bigbrotr_testkit::population::author_keys;
 use bigbrotr_testkit::relay::faults::Fault;
 use bigbrotr_testkit::{EventMaker, SimRelay, SimRelayConfig};
@@ -94,4 +98,59 @@ pub(crate) fn notes() -> Filter {
 pub(crate) async fn page_of<F: Into<Fault>>(count: i64, fault: F) -> Page {
     let relay = relay(count, [fault]).await;
     connect(&relay).await.fetch_page(&notes(), &quick()).await
+}
+
+/// What is reconciled of events.
+pub(crate) fn items(events: &[Event]) -> Vec<(i64, EventId)> {
+    let item = |event: &Event| (event.created_at, event.id);
+    events.iter().map(item).collect()
+}
+
+pub(crate) fn ids(events: &[Event]) -> BTreeSet<EventId> {
+    events.iter().map(|event| event.id).collect()
+}
+
+/// Bounds of a reconciliation that ends by itself, on a busy machine too, and is believed silent
+/// soon.
+pub(crate) fn reconcile_limits() -> ReconcileLimits {
+    ReconcileLimits {
+        silence: Duration::from_millis(100),
+        ..ReconcileLimits::default()
+    }
+}
+
+/// Opens a reconciliation of notes.
+pub(crate) async fn reconcile(
+    session: &mut Session,
+    items: impl IntoIterator<Item = (i64, EventId)>,
+    limits: ReconcileLimits,
+) -> Result<Reconciliation, ReconcileRefusal> {
+    session.open_reconciliation(&notes(), items, limits).await
+}
+
+/// Reads a reconciliation to its end, and returns everything that was told.
+pub(crate) async fn rest(
+    session: &mut Session,
+    open: &mut Reconciliation,
+) -> Result<Differences, ReconcileRefusal> {
+    let mut all = Differences::default();
+    while let Some(told) = session.next_differences(open).await? {
+        all.need.extend(told.need);
+        all.have.extend(told.have);
+    }
+    Ok(all)
+}
+
+/// The refusal of notes by a relay that has so many and these faults.
+pub(crate) async fn refusal_of<F: Into<Fault>>(
+    count: i64,
+    faults: impl IntoIterator<Item = F>,
+    limits: ReconcileLimits,
+) -> ReconcileRefusal {
+    let relay = relay(count, faults).await;
+    let mut session = connect(&relay).await;
+    match reconcile(&mut session, [], limits).await {
+        Err(refusal) => refusal,
+        Ok(mut open) => rest(&mut session, &mut open).await.unwrap_err(),
+    }
 }
