@@ -99,6 +99,30 @@ async fn promises_without_end_reach_every_bound() {
 }
 
 #[tokio::test]
+async fn what_is_promised_again_and_again_is_told_once() {
+    let relay = relay(600, [ReconcileFault::Repeat]).await;
+    let mut session = connect(&relay).await;
+    let opened = reconcile(&mut session, items(&events(600)), reconcile_limits());
+    let mut open = opened.await.unwrap();
+    let mut told = Vec::new();
+    let refusal = loop {
+        match session.next_differences(&mut open).await {
+            Ok(piece) => told.extend(piece.unwrap().need),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(told.len(), 100);
+    assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 100);
+    assert!(
+        matches!(
+            refusal,
+            ReconcileRefusal::LimitExceeded(ReconcileLimit::Progress)
+        ),
+        "{refusal:?}"
+    );
+}
+
+#[tokio::test]
 async fn rounds_that_tell_nothing_end_soon() {
     let relay = relay(600, [ReconcileFault::Stuck]).await;
     let mut session = connect(&relay).await;

@@ -28,6 +28,8 @@ pub enum ReconcileFault {
     Phantom(Vec<EventId>),
     /// Promises ids that nobody has in every answer, and always more to come.
     Endless,
+    /// Promises the same ids, which nobody has, in every answer, and always more to come.
+    Repeat,
     /// Disagrees about everything in every answer, and promises nothing.
     Stuck,
     /// A NEG-MSG that is no negentropy message.

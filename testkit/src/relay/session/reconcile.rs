@@ -35,6 +35,7 @@ impl Reconciliation {
         self.answers += 1;
         let lie = self.faults.iter().find_map(|fault| match fault {
             ReconcileFault::Endless => Some(lies::endless(seed, self.answers)),
+            ReconcileFault::Repeat => Some(lies::endless(seed, 0)),
             ReconcileFault::Stuck => Some(lies::stuck(seed, self.answers)),
             _ => None,
         });
