@@ -13,6 +13,9 @@ function cell(value) {
   return h("td", {}, said(typeof value === "object" ? JSON.stringify(value) : value, 80));
 }
 
+const isCount = (rows, name) =>
+  rows.slice(0, MOST_ROWS).every((row) => row[name] === null || row[name] === undefined || typeof row[name] === "number");
+
 /** Shows the text of an answer; `open` is whether the JSON is unfolded. */
 export function shown(text, open = false) {
   let parsed;
@@ -27,7 +30,7 @@ export function shown(text, open = false) {
   const caption = `${rows.length === 1 ? "1 row" : `${rows.length} rows`}${rows.length > MOST_ROWS ? `, the first ${MOST_ROWS} shown` : ""}`;
   const pretty = JSON.stringify(parsed, null, 2);
   return [
-    rows.length > 0 && table(caption, columns, rows.slice(0, MOST_ROWS).map((row) =>
+    rows.length > 0 && table(caption, columns.map((name) => ({ text: said(name, 40), class: isCount(rows, name) ? "n" : null })), rows.slice(0, MOST_ROWS).map((row) =>
       h("tr", {}, columns.map((name) => cell(row[name]))))),
     h("details", { open: open || rows.length === 0 }, h("summary", {}, "JSON"),
       h("pre", { tabindex: 0 }, pretty.slice(0, MOST_CHARACTERS))),

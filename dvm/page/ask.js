@@ -25,8 +25,8 @@ export async function ask({ body, params, here }) {
   const own = h("div", { class: "fields" });
   const output = h("select", { id: "output" }, OUTPUTS.map((type) => h("option", {}, type)));
   const signer = h("select", { id: "signer" },
-    h("option", { value: "new" }, "a throw-away key, made for this job"),
-    window.nostr && h("option", { value: "nip07" }, "my key, by the browser's extension (NIP-07)"));
+    h("option", { value: "new" }, "a throw-away key"),
+    window.nostr && h("option", { value: "nip07" }, "my key (NIP-07)"));
   const button = h("button", { type: "submit" }, "Send the job");
   const form = h("form", { class: "ask" },
     h("div", { class: "field" }, h("label", { for: "question" }, "Question"), select, help),
@@ -35,12 +35,12 @@ export async function ask({ body, params, here }) {
       h("div", { class: "field" }, h("label", { for: "output" }, "Answer as"), output),
       h("div", { class: "field" }, h("label", { for: "signer" }, "Signed with"), signer)),
     h("p", {}, button));
-  const log = h("ol", { class: "log", role: "log", "aria-label": "What happens" });
+  const log = h("ol", { class: "log" });
   const result = h("section", { class: "panel", "aria-label": "Result", hidden: true });
   fill(body,
     h("p", {}, "Sends a NIP-90 job of kind ", String(node.job_kind), " to ", h("code", {}, node.relay_url),
       " and waits for the node's data vending machine. No account, no server in between: this page signs, sends and verifies."),
-    form, log, result);
+    form, h("div", { role: "log", "aria-label": "What happens" }, log), result);
 
   const question = () => known.asked.find((one) => one.name === select.value);
   const describe = () => {

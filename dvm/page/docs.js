@@ -15,6 +15,9 @@ const defaultOf = (param) => {
   return param.required ? "required" : "optional";
 };
 
+/** Text in which `this` is code. */
+const prose = (text) => text.split("`").map((part, n) => (n % 2 === 1 ? h("code", {}, part) : part));
+
 function parameters(params) {
   return params.length > 0 && table("Parameters", ["Name", "In", "Meaning", "Values", ""],
     params.map((param) => h("tr", {},
@@ -71,11 +74,14 @@ async function show() {
   fill(main, h("h1", {}, "REST"), waiting("the description"));
   try {
     const { document: root, all } = await questions();
+    // What operators ask comes last.
+    const rank = (question) => Number(question.tag === "health");
+    all.sort((a, b) => rank(a) - rank(b));
     const tags = [...new Set(all.map((question) => question.tag))];
     fill(main,
       h("h1", {}, "REST"),
-      root.info.description.split("\n\n").map((text) => h("p", {}, text)),
-      h("p", {}, "Base: ", h("code", {}, address("").href.replace(/\/$/, "")), ". For programs: ",
+      root.info.description.split("\n\n").map((text) => h("p", {}, prose(text))),
+      h("p", {}, "Base: ", h("code", {}, new URL(".", document.baseURI).href), ". For programs: ",
         h("a", { href: "openapi.json" }, "openapi.json"), " (OpenAPI 3.1)."),
       h("nav", { "aria-label": "Questions", class: "contents" },
         h("ul", {}, all.map((question) => h("li", {}, h("a", { href: `#q-${question.name}` }, question.name))))),

@@ -51,7 +51,9 @@ const moment = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const number = (value) => (isNumber(value) ? whole.format(value) : "–");
-export const short = (value) => (isNumber(value) ? compact.format(value) : "–");
+export const brief = (value) => (isNumber(value) ? compact.format(value) : "–");
+/** A number that fits a headline. */
+export const short = (value) => (value < 1e6 ? number(value) : brief(value));
 export const ms = (value) => (isNumber(value) ? `${whole.format(value)} ms` : "–");
 
 // A Date holds ±8.64e15 ms; archived times go further.

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { fill, h, ms, number, said, time } from "./dom.js";
 import { connect, isValid, tagValue, unreachable } from "./nostr.js";
+import { bare } from "./overview.js";
 import { relayLink } from "./relays.js";
 
 const REPORT = 30166;
@@ -12,7 +13,16 @@ const MOST_PAUSED = 500;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
 
-const COLUMNS = ["Time", "Relay", "Network", "Open", "Read", "Write", "Software", "Monitor"];
+const COLUMNS = [
+  { text: "Time" },
+  { text: "Relay" },
+  { text: "Network", class: "wide" },
+  { text: "Open", class: "n" },
+  { text: "Read", class: "n" },
+  { text: "Write", class: "n wide" },
+  { text: "Software", class: "wide" },
+  { text: "Monitor", class: "wide" },
+];
 
 /** A round-trip time as its tag writes it, if it is one. */
 function rtt(event, name) {
@@ -25,12 +35,12 @@ function line(event, isNew) {
   return h("tr", { class: isNew ? "new" : null },
     h("td", {}, time(event.created_at)),
     h("th", { scope: "row" }, /^wss?:\/\//.test(relay) ? relayLink(relay) : said(relay, 70)),
-    h("td", {}, said(tagValue(event, "n") ?? "–", 20)),
+    h("td", { class: "wide" }, said(tagValue(event, "n") ?? "–", 20)),
     h("td", { class: "n" }, rtt(event, "rtt-open")),
     h("td", { class: "n" }, rtt(event, "rtt-read")),
-    h("td", { class: "n" }, rtt(event, "rtt-write")),
-    h("td", {}, said(tagValue(event, "s") ?? "–", 40)),
-    h("td", {}, h("code", { title: event.pubkey }, event.pubkey.slice(0, 8))));
+    h("td", { class: "n wide" }, rtt(event, "rtt-write")),
+    h("td", { class: "wide" }, said(bare(tagValue(event, "s") ?? "–"), 40)),
+    h("td", { class: "wide" }, h("code", { title: event.pubkey }, event.pubkey.slice(0, 8))));
 }
 
 export async function live({ body }) {
@@ -50,8 +60,8 @@ export async function live({ body }) {
     h("div", { class: "between" }, status, pause), count,
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Reports" },
       h("table", {}, h("caption", {}, "Reports, newest first"),
-        h("thead", {}, h("tr", {}, COLUMNS.map((name) =>
-          h("th", { scope: "col", class: ["Open", "Read", "Write"].includes(name) ? "n" : null }, name)))),
+        h("thead", {}, h("tr", {}, COLUMNS.map((column) =>
+          h("th", { scope: "col", class: column.class }, column.text)))),
         rows)));
 
   const show = (event, isNew) => {

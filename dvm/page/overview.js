@@ -75,7 +75,7 @@ export async function overview({ body, heading }) {
   heading.textContent = "What this observatory sees";
   part(body, "numbers", tiles);
   part(body, "events", series);
-  const grid = h("div", { class: "grid2" });
+  const grid = h("div", { class: "columns" });
   add(body, [grid]);
   part(grid, "networks", () => list("Relays by network", "v1/networks", {}, "Network", 10,
     counted("network", "network", said)));

@@ -36,7 +36,7 @@ function facts(row) {
     fact("Last check", time(row.checked_at)),
     fact("Known since", time(row.discovered_at)),
     fact("Open / read / write", `${ms(row.rtt_open_ms)} / ${ms(row.rtt_read_ms)} / ${ms(row.rtt_write_ms)}`),
-    fact(`Average of ${number(average.checks)} checks`, `${ms(average.rtt_open_ms)} / ${ms(average.rtt_read_ms)} / ${ms(average.rtt_write_ms)}`),
+    fact(`Average of the last checks (${number(average.checks)})`, `${ms(average.rtt_open_ms)} / ${ms(average.rtt_read_ms)} / ${ms(average.rtt_write_ms)}`),
     fact("Software", textOf(row.nip11, "software") && said(bare(textOf(row.nip11, "software")), 80)),
     fact("Version", textOf(row.nip11, "version") && said(textOf(row.nip11, "version"), 40)),
     fact("NIPs it lists", nips || null),
@@ -122,14 +122,14 @@ function showHistory(section, path, here) {
 }
 
 function drawn(window, bucket, grouped, checks) {
-  const span = { from: grouped.meta.as_of - WINDOWS[window], to: grouped.meta.as_of };
+  const span = { from: grouped.meta.as_of - WINDOWS[window], to: grouped.meta.as_of, bucket };
   const rows = [...grouped.data].reverse();
   const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const label = (row) => (window === "24h" ? clock.format(row.at * 1000) : utcDay(row.at));
   const yes = (value) => (value === null ? "–" : value ? "yes" : "no");
   const columns = ["Checked", "Online", "Readable", "Writable", ...["Open", "Read", "Write"].map((text) => ({ text, class: "n" }))];
   return [
-    uptime("Online", rows, label, span, bucket),
+    uptime("Online", rows, label, span),
     lines("Round-trip times", rows, label, RTT, span, "ms"),
     table(`The last ${checks.data.length} checks in this time`, columns, checks.data.map((row) => h("tr", {},
       h("th", { scope: "row" }, time(row.checked_at)),

@@ -2,10 +2,11 @@
 
 import { get, getLater } from "./api.js";
 import { spark } from "./charts.js";
-import { failure, fill, h, ms, number, said, waiting } from "./dom.js";
+import { brief, failure, fill, h, ms, number, said, waiting } from "./dom.js";
 import { bare } from "./overview.js";
 
 const PAGE = 50;
+const CHECKS = 50;
 const PER_REQUEST = 1000;
 // More than the network has ever had; a browser holds them easily.
 const MOST = 20_000;
@@ -18,12 +19,15 @@ const COLUMNS = [
   { name: "software", text: "Software", class: "wide" },
   { name: "rtt_open_ms", text: "Open", class: "n", number: true },
   { name: "rtt_read_ms", text: "Read", class: "n wide", number: true },
-  { name: null, text: "Read, 7 days", class: "wide" },
+  { name: null, text: `Last ${CHECKS} checks`, class: "wide" },
   { name: "events", text: "Events", class: "n", number: true, falling: true },
   { name: "pubkeys", text: "Pubkeys", class: "n wide", number: true, falling: true },
 ];
 
-export const relayLink = (url) => h("a", { href: `#/relay/${encodeURIComponent(url)}` }, said(url, 70));
+// Half a character cannot be encoded.
+const encoded = (text) => encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\uFFFD"));
+
+export const relayLink = (url) => h("a", { href: `#/relay/${encoded(url)}` }, said(url, 70));
 
 export const status = (word) =>
   h("span", { class: `status ${["online", "offline"].includes(word) ? word : "unknown"}` }, word);
@@ -40,18 +44,11 @@ function compare(column, falling) {
   };
 }
 
-/** Round-trip times of the last week, a value every six hours. */
-export async function readTimes(url, wanted) {
-  const answer = await getLater(`v1/relays/${encodeURIComponent(url)}/uptime`, { window: "7d", bucket: "hour" }, wanted);
-  if (!answer) return null;
-  const slots = new Map();
-  for (const row of answer.data) {
-    const value = row.rtt_read_ms ?? row.rtt_open_ms;
-    const slot = Math.floor((answer.meta.as_of - row.at) / 21_600);
-    if (value !== null) slots.set(slot, [...(slots.get(slot) ?? []), value]);
-  }
-  const mean = (values) => Math.round(values.reduce((all, one) => all + one, 0) / values.length);
-  return Array.from({ length: 28 }, (_, n) => (slots.has(27 - n) ? mean(slots.get(27 - n)) : null));
+/** Round-trip times of the last checks within 30 days, oldest first; null where there is none. */
+async function readTimes(url, wanted) {
+  const path = `v1/relays/${encodeURIComponent(url)}/history`;
+  const answer = await getLater(path, { window: "30d", limit: CHECKS }, wanted);
+  return answer && answer.data.map((row) => row.rtt_read_ms ?? row.rtt_open_ms).reverse();
 }
 
 function field(label, control) {
@@ -110,13 +107,13 @@ export async function relays({ body, params, here }) {
       h("td", {}, status(row.status)),
       h("td", { class: "wide" }, row.network),
       h("td", { class: "wide" }, row.country ?? "–"),
-      h("td", { class: "wide" }, row.software ? said(bare(row.software), 40) : "–",
+      h("td", { class: "wide name" }, row.software ? said(bare(row.software), 40) : "–",
         row.version && h("small", {}, said(row.version, 20))),
       h("td", { class: "n" }, ms(row.rtt_open_ms)),
       h("td", { class: "n wide" }, ms(row.rtt_read_ms)),
       sparkline,
-      h("td", { class: "n" }, number(row.events)),
-      h("td", { class: "n wide" }, number(row.pubkeys)));
+      h("td", { class: "n", title: number(row.events) }, brief(row.events)),
+      h("td", { class: "n wide", title: number(row.pubkeys) }, brief(row.pubkeys)));
   };
 
   const sortBy = (column) => {
