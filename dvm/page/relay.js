@@ -131,7 +131,7 @@ function drawn(window, bucket, grouped, checks) {
   return [
     uptime("Online", rows, label, span),
     lines("Round-trip times", rows, label, RTT, span, "ms"),
-    table(`The last ${checks.data.length} checks in this time`, columns, checks.data.map((row) => h("tr", {},
+    table(`The latest checks in this time (${checks.data.length})`, columns, checks.data.map((row) => h("tr", {},
       h("th", { scope: "row" }, time(row.checked_at)),
       [row.online, row.readable, row.writable].map((value) => h("td", {}, yes(value))),
       RTT.map((one) => h("td", { class: "n" }, ms(row[one.name])))))),

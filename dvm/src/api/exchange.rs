@@ -251,6 +251,47 @@ fn log_failure(error: &CatalogError, query: &str, id: &str) {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_names_clients_only_when_it_is_told_to() {
+        let logged = |client: Option<IpAddr>| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                let took = Duration::from_millis(7);
+                log(&Method::GET, Route::Page, 200, took, "id-1", client);
+            });
+            let bytes = lines.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        let address: IpAddr = "192.0.2.77".parse().unwrap();
+        let told = logged(Some(address));
+        assert!(
+            told.contains("192.0.2.77") && told.contains("id-1"),
+            "{told}"
+        );
+        let silent = logged(None);
+        assert!(
+            silent.contains("id-1") && !silent.contains("client"),
+            "{silent}"
+        );
+    }
+
     #[test]
     fn only_harmless_request_ids_are_taken_over() {
         let id = |given: &str| {
