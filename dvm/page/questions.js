@@ -11,11 +11,14 @@ export async function questions() {
     name: item.get.operationId,
     help: item.get.summary,
     tag: item.get.tags[0],
-    params: item.get.parameters ?? [],
+    // A parameter that is itself JSON has no schema of its text.
+    params: (item.get.parameters ?? []).map((param) => ({ schema: { type: param.content ? "JSON" : "string" }, ...param })),
     responses: item.get.responses,
   }));
   return { document, all: found, asked: found.filter((one) => one.path.startsWith("/v1/")) };
 }
+
+const textOf = (example) => (typeof example === "object" ? JSON.stringify(example) : String(example));
 
 /** What values a parameter takes, in words. */
 export function values(param) {
@@ -40,7 +43,7 @@ function control(param, id) {
     max: schema.maximum,
     value: schema.default,
     required: param.required,
-    placeholder: param.example === undefined || schema.default !== undefined ? null : `e.g. ${param.example}`,
+    placeholder: param.example === undefined || schema.default !== undefined ? null : `e.g. ${textOf(param.example)}`,
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",
