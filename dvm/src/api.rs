@@ -5,7 +5,7 @@
 //! - `server` accepts connections and bounds them;
 //! - `exchange` takes a request through rate limit, route, catalogue, log and metrics;
 //! - `answer` puts what comes out into HTTP: `ETag`, `gzip`, caching;
-//! - `index`, `openapi` and `health` are the pages besides the questions.
+//! - `page`, `openapi` and `health` are what there is besides the questions.
 
 mod answer;
 mod client;
@@ -13,15 +13,18 @@ mod config;
 mod cors;
 mod error;
 mod exchange;
+mod gate;
 mod health;
-mod index;
 mod metrics;
 mod openapi;
+mod page;
+mod proxy;
+mod query;
 mod routes;
 mod server;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bigbrotr_core::clock::SharedClock;
@@ -37,6 +40,9 @@ use self::cors::Cors;
 pub use self::error::BindError;
 use self::exchange::Site;
 use self::metrics::ApiMetrics;
+pub use self::page::NodeFacts;
+use self::page::Page;
+pub use self::proxy::TrustedProxy;
 use self::routes::Routes;
 use crate::rate::RateLimiter;
 
@@ -77,9 +83,11 @@ impl ApiService {
         let openapi = openapi::document(catalog.entries(), &config.public_url);
         let site = Site {
             routes,
-            index: index::page(catalog.entries()),
+            page: Page::new(),
+            facts: OnceLock::new(),
             openapi: Answer::page(JSON, openapi.to_string()),
-            limiter: RateLimiter::new(interval, config.rate_burst, clock.clone()),
+            questions: RateLimiter::new(interval, config.rate_burst, clock.clone()),
+            pages: RateLimiter::new(interval, config.rate_burst, clock.clone()),
             cors: Cors::new(&config.cors_origins),
             metrics: ApiMetrics::register(registry)?,
             config,
@@ -92,6 +100,11 @@ impl ApiService {
             local_addr,
             site: Arc::new(site),
         }))
+    }
+
+    /// Tells the page about the node that it belongs to. The first word counts.
+    pub fn introduce(&self, facts: NodeFacts) {
+        self.site.facts.get_or_init(|| facts);
     }
 
     /// Returns the address that it listens on, with the port that port 0 became.

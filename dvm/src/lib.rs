@@ -13,5 +13,5 @@ mod problem;
 mod question;
 mod rate;
 
-pub use self::api::{ApiConfig, ApiService, BindError};
+pub use self::api::{ApiConfig, ApiService, BindError, NodeFacts, TrustedProxy};
 pub use self::dvm::{DvmConfig, DvmService};

@@ -23,7 +23,7 @@ use bigbrotr_crawler::finder::FinderService;
 use bigbrotr_crawler::monitor::MonitorService;
 use bigbrotr_crawler::synchronizer::{SynchronizerConfig, SynchronizerService};
 use bigbrotr_crawler::validator::ValidatorService;
-use bigbrotr_dvm::{ApiService, DvmService};
+use bigbrotr_dvm::{ApiService, DvmService, NodeFacts};
 use bigbrotr_relay::RelayService;
 use bigbrotr_schema::catalog::Catalog;
 use bigbrotr_schema::ingest::Ingest;
@@ -108,8 +108,21 @@ impl Wiring<'_> {
         )
         .await
         .map_err(|error| hinted(error.hint(), error, "--api-listen"))?;
+        api.introduce(NodeFacts {
+            pubkey: self.keys.public_key().to_hex(),
+            relay_url: self.relay_for_browsers(),
+            job_kind: self.settings.dvm.kind,
+        });
         places.api = Some(format!("http://{}", api.local_addr()));
         Ok(api)
+    }
+
+    /// Where browsers find our relay: its public URL, its address when it runs here, or else where
+    /// it is configured to listen in a process of its own.
+    fn relay_for_browsers(&self) -> Option<String> {
+        let listen = self.settings.relay.listen;
+        let elsewhere = (listen.port() != 0).then(|| format!("ws://{listen}"));
+        self.relay_url.clone().or(elsewhere)
     }
 
     fn dvm(&self) -> anyhow::Result<Arc<dyn Service>> {

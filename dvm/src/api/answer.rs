@@ -1,4 +1,7 @@
 //! What goes back to a client, and how it is put into HTTP: `ETag`, `gzip` and the rest.
+//!
+//! The `ETag` of a question's answer leaves `as_of` out: the moment moves every second, the answer
+//! mostly does not, and a client that has it need not be sent it again.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -15,26 +18,66 @@ use crate::problem::Problem;
 pub(super) const JSON: &str = "application/json";
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 
+/// How long a client may keep an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// Not at all.
+    No,
+    /// Until it asks again, with the answer's `ETag`.
+    WithTag,
+    /// For ever: what is at this path never changes.
+    ForEver,
+}
+
 /// An answer before it is put into HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     pub(super) body: Cow<'static, str>,
-    /// Whether a client may ask again with its `ETag`.
-    pub(super) cacheable: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    keep: Keep,
+    tag: Option<String>,
 }
 
 impl Answer {
     /// A page that clients may keep, to be asked again with its `ETag`.
     pub(super) fn page(content_type: &'static str, body: impl Into<Cow<'static, str>>) -> Self {
+        let body = body.into();
+        let tag = entity_tag(&[&body]);
         Self {
             status: 200,
             content_type,
-            body: body.into(),
-            cacheable: true,
+            body,
             headers: Vec::new(),
+            keep: Keep::WithTag,
+            tag: Some(tag),
+        }
+    }
+
+    /// A file at a path that names its content.
+    pub(super) fn file(content_type: &'static str, body: &'static str) -> Self {
+        Self {
+            keep: Keep::ForEver,
+            ..Self::page(content_type, body)
+        }
+    }
+
+    /// A question's answer, as true as its statistics are.
+    pub(super) fn question(json: String, as_of: i64) -> Self {
+        let moment = format!("\"as_of\":{as_of}");
+        // From behind: `meta` comes last, and inside of strings quotes are escaped.
+        let tag = match json.rsplit_once(&moment) {
+            Some((before, after)) => entity_tag(&[before, after]),
+            None => entity_tag(&[&json]),
+        };
+        Self {
+            status: 200,
+            content_type: JSON,
+            body: json.into(),
+            headers: Vec::new(),
+            keep: Keep::WithTag,
+            tag: Some(tag),
         }
     }
 
@@ -44,8 +87,9 @@ impl Answer {
             status,
             content_type: JSON,
             body: json.into(),
-            cacheable: false,
             headers: Vec::new(),
+            keep: Keep::No,
+            tag: None,
         }
     }
 
@@ -58,10 +102,10 @@ impl Answer {
     /// Puts the answer into HTTP, as short as this client takes it.
     pub(super) fn into_response(self, asked: &HeaderMap, gzip: bool) -> Response<Vec<u8>> {
         let mut headers = HeaderMap::new();
-        let caching = if self.cacheable {
-            "no-cache"
-        } else {
-            "no-store"
+        let caching = match self.keep {
+            Keep::No => "no-store",
+            Keep::WithTag => "no-cache",
+            Keep::ForEver => "public, max-age=31536000, immutable",
         };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
         headers.insert(
@@ -71,13 +115,12 @@ impl Answer {
         headers.extend(self.headers);
         let mut status = StatusCode::from_u16(self.status).unwrap_or_default();
         let mut body = Vec::new();
-        let tag = self.cacheable.then(|| entity_tag(&self.body));
-        if let Some(tag) = &tag
+        if let Some(tag) = &self.tag
             && let Ok(value) = HeaderValue::from_str(tag)
         {
             headers.insert(header::ETAG, value);
         }
-        if tag.is_some_and(|tag| is_known(asked, &tag)) {
+        if self.tag.as_deref().is_some_and(|tag| is_known(asked, tag)) {
             status = StatusCode::NOT_MODIFIED;
         } else if status != StatusCode::NO_CONTENT {
             let content_type = HeaderValue::from_static(self.content_type);
@@ -111,10 +154,13 @@ impl From<Problem> for Answer {
     }
 }
 
-/// Names a body's content. Weak, since the same content may come compressed or not.
-fn entity_tag(body: &str) -> String {
-    let digest = Sha256::digest(body.as_bytes());
-    format!("W/\"{}\"", hex::encode(&digest[..16]))
+/// Names a content. Weak, since the same content may come compressed or not.
+fn entity_tag(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+    }
+    format!("W/\"{}\"", hex::encode(&hash.finalize()[..16]))
 }
 
 /// Says whether the client has this already (RFC 9110, If-None-Match: weak comparison).
@@ -156,6 +202,26 @@ mod tests {
 
     fn asking(name: HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_moment_alone_makes_no_new_answer() {
+        let tag = |data: &str, as_of: i64| {
+            let evil = r#"{"as_of":1,"s":"\"as_of\":7"}"#;
+            let json = format!(
+                r#"{{"data":[{evil},{data}],"meta":{{"as_of":{as_of},"params":{{}},"query":"q"}}}}"#
+            );
+            Answer::question(json, as_of).tag
+        };
+        assert_eq!(tag("1", 7), tag("1", 8));
+        assert_ne!(tag("1", 7), tag("2", 7));
+    }
+
+    #[test]
+    fn a_file_is_kept_for_ever() {
+        let file = Answer::file("text/css", "a{}").into_response(&HeaderMap::new(), true);
+        let caching = file.headers()[header::CACHE_CONTROL].to_str().unwrap();
+        assert!(caching.contains("immutable"), "{caching}");
     }
 
     #[test]

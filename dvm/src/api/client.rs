@@ -1,15 +1,17 @@
 //! Who a client is, for the rate limit. Addresses are compared and forgotten, never logged.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use warp::http::HeaderMap;
+
+use super::proxy::TrustedProxy;
 
 /// Finds the client's address: the connection's, or what trusted proxies say.
 ///
 /// # Security
 /// `X-Forwarded-For` counts from the right, and only as long as a trusted proxy wrote it: whatever
 /// a client puts there itself stands further left.
-pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
     let mut address = peer.to_canonical();
     let forwarded: Vec<&str> = headers
         .get_all("x-forwarded-for")
@@ -18,15 +20,29 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> 
         .flat_map(|value| value.split(','))
         .collect();
     for hop in forwarded.iter().rev() {
-        if !trusted.contains(&address) {
+        if !is_trusted(address, trusted) {
             break;
         }
-        match hop.trim().parse::<IpAddr>() {
-            Ok(hop) => address = hop.to_canonical(),
-            Err(_) => break,
+        match hop_address(hop.trim()) {
+            Some(hop) => address = hop.to_canonical(),
+            None => break,
         }
     }
     address
+}
+
+/// Says whether an address is a trusted proxy's.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
+    trusted.iter().any(|proxy| proxy.contains(address))
+}
+
+/// Reads one hop. Some proxies write the port too.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']'));
+    bare.unwrap_or(hop)
+        .parse()
+        .ok()
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip()))
 }
 
 /// The part of an address that tells clients apart: an IPv6 client owns at least a /64.
@@ -46,7 +62,7 @@ mod tests {
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
-        let trusted: Vec<IpAddr> = trusted.iter().map(|ip| ip.parse().unwrap()).collect();
+        let trusted: Vec<TrustedProxy> = trusted.iter().map(|ip| ip.parse().unwrap()).collect();
         address(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
@@ -61,6 +77,21 @@ mod tests {
         );
         let chain = ["6.6.6.6, 1.1.1.1", "10.0.0.1"];
         assert_eq!(seen("127.0.0.1", &chain, &proxies), "1.1.1.1");
+        let network = ["10.0.0.0/8"];
+        assert_eq!(
+            seen("10.9.9.9", &["1.1.1.1, 10.1.1.1"], &network),
+            "1.1.1.1"
+        );
+        assert_eq!(seen("10.9.9.9", &["1.1.1.1:4711"], &network), "1.1.1.1");
+        assert_eq!(
+            seen("10.9.9.9", &["[2001:db8::1]:443"], &network),
+            "2001:db8::1"
+        );
+        assert_eq!(
+            seen("10.9.9.9", &["[2001:db8::1]"], &network),
+            "2001:db8::1"
+        );
+        assert_eq!(seen("::ffff:10.9.9.9", &["1.1.1.1"], &network), "1.1.1.1");
         assert_eq!(seen("127.0.0.1", &["rubbish"], &proxies), "127.0.0.1");
         assert_eq!(seen("::ffff:9.9.9.9", &[], &[]), "9.9.9.9");
     }

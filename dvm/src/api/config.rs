@@ -1,11 +1,14 @@
 //! The configuration section `api`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bigbrotr_core::config::{ByteSize, Checks, Invalid, Section, duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use super::proxy::TrustedProxy;
+use crate::limits::MAX_CONNECTIONS;
 
 /// How the REST mirror listens and what it bears.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +25,13 @@ pub struct ApiConfig {
     /// Requests that one client may send at once.
     pub rate_burst: u32,
     /// Reverse proxies whose `X-Forwarded-For` is believed, so that the rate limit counts clients
-    /// and not the proxy.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// and not the proxy: addresses, and networks such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// Connections that one client may hold: an IPv4 address or an IPv6 /64. Trusted proxies may
+    /// hold any number.
+    pub max_connections_per_client: usize,
+    /// Whether the access log names clients by their addresses.
+    pub log_client_addresses: bool,
     /// Whether to compress answers for clients that take it.
     pub gzip: bool,
     /// The most bytes of a request: its line and headers.
@@ -42,6 +50,8 @@ impl Default for ApiConfig {
             rate_per_second: 10,
             rate_burst: 50,
             trusted_proxies: Vec::new(),
+            max_connections_per_client: 64,
+            log_client_addresses: false,
             gzip: true,
             max_request_size: ByteSize::kib(16),
             request_timeout: Duration::from_secs(15),
@@ -68,6 +78,11 @@ impl Section for ApiConfig {
         }
         checks.range("rate_per_second", self.rate_per_second, 1..=1_000_000);
         checks.range("rate_burst", self.rate_burst, 1..=1_000_000);
+        checks.range(
+            "max_connections_per_client",
+            self.max_connections_per_client,
+            1..=MAX_CONNECTIONS,
+        );
         let size = self.max_request_size.bytes();
         if !(8_192..=1_048_576).contains(&size) {
             let message = format!("{} is out of range", self.max_request_size);
@@ -103,6 +118,7 @@ mod tests {
             public_url: "example.com".into(),
             cors_origins: vec!["https://ok.example".into(), "https://no.example/".into()],
             rate_burst: 0,
+            max_connections_per_client: 0,
             max_request_size: ByteSize::new(100),
             request_timeout: Duration::ZERO,
             ..ApiConfig::default()
@@ -117,6 +133,7 @@ mod tests {
             "public_url",
             "cors_origins[1]",
             "rate_burst",
+            "max_connections_per_client",
             "max_request_size",
             "request_timeout",
         ];

@@ -5,8 +5,8 @@
 use warp::http::header::{self, HeaderMap, HeaderValue};
 
 /// The headers of an answer that scripts may read.
-const EXPOSED: &str =
-    "ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id";
+const EXPOSED: &str = "ETag, RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, \
+     X-Request-Id";
 
 /// Says to browsers who may ask.
 #[derive(Debug, Clone)]

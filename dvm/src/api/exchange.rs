@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bigbrotr_core::clock::SharedClock;
 use bigbrotr_core::health::HealthBoard;
-use bigbrotr_schema::catalog::{Catalog, CatalogError};
+use bigbrotr_schema::catalog::{self, Catalog, CatalogError};
 use rand::Rng;
-use url::form_urlencoded;
 use warp::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use warp::http::{Method, Response};
 
-use super::answer::{Answer, JSON};
+use super::answer::Answer;
 use super::cors::Cors;
 use super::metrics::ApiMetrics;
-use super::routes::{Route, Routes, Template};
+use super::page::{self, NodeFacts, Page};
+use super::query;
+use super::routes::{Allowance, Route, Routes, Template};
 use super::{ApiConfig, client, health};
 use crate::limits::MAX_REQUEST_ID_CHARS;
 use crate::problem::Problem;
@@ -33,9 +34,12 @@ pub(super) struct Site {
     pub(super) board: HealthBoard,
     pub(super) clock: SharedClock,
     pub(super) routes: Routes,
-    pub(super) index: Answer,
+    pub(super) page: Page,
+    /// Once somebody has told them.
+    pub(super) facts: OnceLock<NodeFacts>,
     pub(super) openapi: Answer,
-    pub(super) limiter: RateLimiter<IpAddr>,
+    pub(super) questions: RateLimiter<IpAddr>,
+    pub(super) pages: RateLimiter<IpAddr>,
     pub(super) cors: Cors,
     pub(super) metrics: ApiMetrics,
 }
@@ -59,11 +63,13 @@ impl Site {
         let started = self.clock.monotonic();
         let id = request_id(&asked.headers);
         let route = self.routes.find(&asked.path);
-        let verdict = route.is_limited().then(|| {
-            let trusted = &self.config.trusted_proxies;
-            let address = client::address(asked.peer, &asked.headers, trusted);
-            self.limiter.take(client::key(address))
-        });
+        let trusted = &self.config.trusted_proxies;
+        let client = client::address(asked.peer, &asked.headers, trusted);
+        let verdict = match route.allowance() {
+            Allowance::None => None,
+            Allowance::Pages => Some(self.pages.take(client::key(client))),
+            Allowance::Questions => Some(self.questions.take(client::key(client))),
+        };
         let answer = match &verdict {
             Some(verdict) if !verdict.allowed => {
                 let retry_after_seconds = verdict.retry_after_seconds();
@@ -78,7 +84,7 @@ impl Site {
         let headers = response.headers_mut();
         self.cors.apply(&asked.headers, headers);
         if let Some(verdict) = verdict {
-            tell_limits(&verdict, headers);
+            tell_limits(&verdict, self.config.rate_per_second, headers);
         }
         if let Ok(value) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, value);
@@ -86,7 +92,8 @@ impl Site {
         let duration = self.clock.monotonic().duration_since(started);
         let status = response.status().as_u16();
         self.metrics.count(route.name(), status, duration);
-        log(&asked.method, route, status, duration, &id);
+        let named = self.config.log_client_addresses.then_some(client);
+        log(&asked.method, route, status, duration, &id, named);
         response
     }
 
@@ -116,8 +123,14 @@ impl Site {
             return Answer::from(problem).with(header::ALLOW, allowed);
         }
         match route {
-            Route::Index => self.index.clone(),
+            Route::Page => self.page.front(self.facts.get(), &asked.headers),
+            Route::Docs => self.page.docs(),
             Route::OpenApi => self.openapi.clone(),
+            Route::Node => page::node(self.facts.get(), &asked.headers),
+            Route::File(path) => match self.page.file(path) {
+                Some(file) => file,
+                None => not_found(&asked.path).into(),
+            },
             Route::Live => health::live(),
             Route::Ready => health::ready(&self.board),
             Route::Unknown => not_found(&asked.path).into(),
@@ -129,7 +142,7 @@ impl Site {
                     limit_seconds: limit.as_secs(),
                 }));
                 match answer {
-                    Ok(json) => Answer::page(JSON, json),
+                    Ok(answer) => Answer::question(answer.json, answer.as_of),
                     Err(error) => {
                         log_failure(&error, &template.query, id);
                         Problem::from(error).into()
@@ -140,11 +153,15 @@ impl Site {
     }
 
     /// Asks the catalogue; its JSON is the body.
-    async fn ask(&self, template: &Template, asked: &Asked) -> Result<String, CatalogError> {
-        let query = form_urlencoded::parse(asked.query.as_bytes()).into_owned();
+    async fn ask(
+        &self,
+        template: &Template,
+        asked: &Asked,
+    ) -> Result<catalog::Answer, CatalogError> {
+        let query = query::parse(&asked.query)?;
         let params: BTreeMap<String, String> =
             collect_params(template.params(&asked.path)?.into_iter().chain(query))?;
-        Ok(self.catalog.run(&template.query, &params).await?.json)
+        self.catalog.run(&template.query, &params).await
     }
 }
 
@@ -153,7 +170,7 @@ fn not_found(path: &str) -> Problem {
         "there is nothing at this path: percent-encode URLs in paths, as in \
          /v1/relays/wss%3A%2F%2Frelay.example.com"
     } else {
-        "there is nothing at this path: / lists what can be asked"
+        "there is nothing at this path: /docs lists what can be asked"
     };
     Problem::new(404, "not_found", message)
 }
@@ -171,7 +188,7 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-fn tell_limits(verdict: &Verdict, headers: &mut HeaderMap) {
+fn tell_limits(verdict: &Verdict, per_second: u32, headers: &mut HeaderMap) {
     let numbers = [
         ("ratelimit-limit", u64::from(verdict.limit)),
         ("ratelimit-remaining", u64::from(verdict.remaining)),
@@ -180,10 +197,23 @@ fn tell_limits(verdict: &Verdict, headers: &mut HeaderMap) {
     for (name, number) in numbers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from(number));
     }
+    // How many, and within how many seconds they all come back.
+    let window = verdict.limit.div_ceil(per_second.max(1));
+    let policy = format!("{};w={window}", verdict.limit);
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+    }
 }
 
-/// The access log: no addresses, and no paths, which can hold anything.
-fn log(method: &Method, route: Route<'_>, status: u16, duration: Duration, id: &str) {
+/// The access log: no paths, which can hold anything, and no addresses unless configured.
+fn log(
+    method: &Method,
+    route: Route<'_>,
+    status: u16,
+    duration: Duration,
+    id: &str,
+    client: Option<IpAddr>,
+) {
     let method = match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => method.as_str(),
         _ => "other",
@@ -193,6 +223,7 @@ fn log(method: &Method, route: Route<'_>, status: u16, duration: Duration, id: &
         http.route = route.name(),
         http.status = status,
         request.id = id,
+        client.address = client.map(tracing::field::display),
         duration_ms = duration.as_millis() as u64,
         "request",
     );
@@ -219,6 +250,47 @@ fn log_failure(error: &CatalogError, query: &str, id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_names_clients_only_when_it_is_told_to() {
+        let logged = |client: Option<IpAddr>| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                let took = Duration::from_millis(7);
+                log(&Method::GET, Route::Page, 200, took, "id-1", client);
+            });
+            let bytes = lines.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        let address: IpAddr = "192.0.2.77".parse().unwrap();
+        let told = logged(Some(address));
+        assert!(
+            told.contains("192.0.2.77") && told.contains("id-1"),
+            "{told}"
+        );
+        let silent = logged(None);
+        assert!(
+            silent.contains("id-1") && !silent.contains("client"),
+            "{silent}"
+        );
+    }
 
     #[test]
     fn only_harmless_request_ids_are_taken_over() {

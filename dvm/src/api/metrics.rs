@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 #[derive(Debug)]
 pub(super) struct ApiMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     pub(super) connections: IntGauge,
+    pub(super) refused: IntCounter,
 }
 
 impl ApiMetrics {
@@ -30,10 +33,15 @@ impl ApiMetrics {
                 &["route"],
             )?,
             connections: IntGauge::new("bigbrotr_api_connections", "HTTP connections open.")?,
+            refused: IntCounter::new(
+                "bigbrotr_api_connections_refused_total",
+                "HTTP connections closed at once because the client holds too many.",
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
         Ok(metrics)
     }
 

@@ -2,20 +2,21 @@
 //!
 //! [OpenAPI 3.1]: https://spec.openapis.org/oas/v3.1.0
 
-use bigbrotr_schema::catalog::{CATALOG, Entry, Param, ParamType, Shape};
+mod parameter;
+mod parts;
+
+use bigbrotr_schema::catalog::{CATALOG, Entry, Param, Shape};
 use serde_json::{Map, Value, json};
 
+use self::parameter::parameter;
+use self::parts::{ERRORS, reference};
 use super::routes::PREFIX;
 
-/// The refusals that every question knows.
-const ERRORS: [(&str, &str); 6] = [
-    ("400", "A parameter is missing, unknown or out of bounds"),
-    ("404", "What was asked for is not there"),
-    ("429", "Too many questions from this client"),
-    ("500", "A defect of this node"),
-    ("503", "The database is away"),
-    ("504", "The answer took too long"),
-];
+const DESCRIPTION: &str = "Questions about Nostr: events, kinds, relays and pubkeys. The same \
+    questions can be asked as NIP-90 jobs, with the same answers.\n\nEvery answer is \
+    `{\"data\", \"meta\"}`, every refusal `{\"error\": {\"code\", \"message\", \"param\"?}}`. \
+    Hashes and keys are lowercase hex, times are Unix seconds, relay URLs are canonical. Lists are \
+    paged by `meta.next`, which goes into `cursor`.";
 
 /// Writes the document. Empty `public_url`: the server is where the document came from.
 pub(super) fn document<'a>(
@@ -53,13 +54,16 @@ pub(super) fn document<'a>(
         "info": {
             "title": "BigBrotr",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Questions about Nostr: events, kinds, relays and pubkeys. The same \
-                            questions can be asked as NIP-90 jobs, with the same answers.",
+            "description": DESCRIPTION,
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": server.trim_end_matches('/').to_owned() + "/" }],
         "paths": paths,
-        "components": { "schemas": schemas(), "responses": responses() },
+        "components": {
+            "schemas": parts::schemas(),
+            "responses": parts::responses(),
+            "headers": parts::headers(),
+        },
     })
 }
 
@@ -69,16 +73,30 @@ fn operation(name: &str, help: &str, params: &[Param], path: &str, shape: Shape)
         Shape::Row => "Row",
         Shape::List => "List",
     };
-    let mut responses = json!({
-        "200": {
-            "description": "The answer",
-            "headers": { "ETag": { "schema": { "type": "string" } } },
-            "content": { "application/json": { "schema": reference("schemas", schema) } },
-        },
-        "304": { "description": "The answer that the client has (If-None-Match) is still true" },
+    let mut headers = parts::limits();
+    headers["ETag"] = reference("headers", "ETag");
+    let mut answer = json!({
+        "description": "The answer",
+        "headers": headers,
+        "content": { "application/json": { "schema": reference("schemas", schema) } },
     });
-    for (status, _) in ERRORS {
-        responses[status] = reference("responses", status);
+    if params.iter().any(|param| param.name == "cursor") {
+        let cursor = json!({ "cursor": "$response.body#/meta/next" });
+        answer["links"] = json!({
+            "next": {
+                "operationId": name,
+                "parameters": cursor,
+                "description": "The next page; the other parameters as before",
+            },
+        });
+    }
+    let mut responses = json!({ "200": answer, "304": reference("responses", "304") });
+    for error in ERRORS {
+        // A list is always there, and may be empty.
+        let never = error.status == "404" && shape == Shape::List && !path.contains('{');
+        if !never {
+            responses[error.status] = reference("responses", error.status);
+        }
     }
     json!({
         "operationId": name,
@@ -87,100 +105,6 @@ fn operation(name: &str, help: &str, params: &[Param], path: &str, shape: Shape)
         "parameters": params.iter().map(|param| parameter(param, path)).collect::<Vec<_>>(),
         "responses": responses,
     })
-}
-
-fn parameter(param: &Param, path: &str) -> Value {
-    let in_path = path.contains(&format!("{{{}}}", param.name));
-    let mut schema = schema(&param.kind);
-    if let Some(default) = &param.default {
-        let number = default
-            .parse::<i64>()
-            .ok()
-            .filter(|_| param.kind.is_integer());
-        schema["default"] = number.map_or_else(|| json!(default), |number| json!(number));
-    }
-    json!({
-        "name": param.name,
-        "in": if in_path { "path" } else { "query" },
-        "required": in_path || (!param.optional && param.default.is_none()),
-        "description": param.help,
-        "schema": schema,
-    })
-}
-
-fn schema(kind: &ParamType) -> Value {
-    match kind {
-        ParamType::Window | ParamType::Enum(_) => {
-            let words = kind.to_string();
-            json!({ "type": "string", "enum": words.split(", ").collect::<Vec<_>>() })
-        }
-        ParamType::Integer { min, max } => {
-            json!({ "type": "integer", "minimum": min, "maximum": max })
-        }
-        ParamType::Text => json!({ "type": "string", "minLength": 1, "maxLength": 200 }),
-        ParamType::Country => json!({ "type": "string", "pattern": "^[A-Za-z]{2}$" }),
-        other => json!({ "type": "string", "description": other.to_string() }),
-    }
-}
-
-fn schemas() -> Value {
-    let meta = json!({
-        "type": "object",
-        "required": ["query", "params", "as_of"],
-        "properties": {
-            "query": { "type": "string", "description": "The question's name" },
-            "params": { "type": "object", "description": "Its parameters, defaults included" },
-            "as_of": {
-                "type": "integer",
-                "description": "The moment that the answer describes, Unix seconds",
-            },
-            "next": { "type": "string", "description": "The cursor of the next page" },
-        },
-    });
-    let answer = |data: Value| {
-        json!({
-            "type": "object",
-            "required": ["data", "meta"],
-            "properties": { "data": data, "meta": reference("schemas", "Meta") },
-        })
-    };
-    let error = json!({
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["code", "message"],
-                "properties": {
-                    "code": { "type": "string" },
-                    "message": { "type": "string" },
-                    "param": { "type": "string" },
-                },
-            },
-        },
-    });
-    json!({
-        "Meta": meta,
-        "Row": answer(json!({ "type": "object" })),
-        "List": answer(json!({ "type": "array", "items": { "type": "object" } })),
-        "Error": error,
-    })
-}
-
-fn responses() -> Value {
-    let mut responses = Map::new();
-    for (status, description) in ERRORS {
-        let response = json!({
-            "description": description,
-            "content": { "application/json": { "schema": reference("schemas", "Error") } },
-        });
-        responses.insert(status.to_owned(), response);
-    }
-    Value::Object(responses)
-}
-
-fn reference(part: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/components/{part}/{name}") })
 }
 
 fn live() -> Value {

@@ -11,13 +11,22 @@ use crate::question::refuse;
 /// Where the catalogue begins.
 pub(super) const PREFIX: &str = "/v1";
 
+/// Where the files of the page are.
+pub(super) const FILES: &str = "/page/";
+
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route<'a> {
+    /// The page, for humans.
+    Page,
     /// The list of questions, for humans.
-    Index,
+    Docs,
     /// The same for programs.
     OpenApi,
+    /// What the page wants to know of this node.
+    Node,
+    /// A file of the page, by what follows its folder.
+    File(&'a str),
     /// Whether the process is there.
     Live,
     /// Whether it does its work.
@@ -32,8 +41,11 @@ impl Route<'_> {
     /// Names the route from a closed set, for logs and metrics.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Index => "index",
+            Self::Page => "page",
+            Self::Docs => "docs",
             Self::OpenApi => "openapi",
+            Self::Node => "node",
+            Self::File(_) => "file",
             Self::Live => "health.live",
             Self::Ready => "health.ready",
             Self::Question(template) => &template.query,
@@ -41,10 +53,27 @@ impl Route<'_> {
         }
     }
 
-    /// Says whether the route counts against the rate limit: those that look after us do not.
-    pub(super) fn is_limited(&self) -> bool {
-        !matches!(self, Self::Live | Self::Ready)
+    /// Says which allowance a request is counted against.
+    pub(super) fn allowance(&self) -> Allowance {
+        match self {
+            Self::Live | Self::Ready => Allowance::None,
+            Self::Page | Self::Docs | Self::OpenApi | Self::Node | Self::File(_) => {
+                Allowance::Pages
+            }
+            Self::Question(_) | Self::Unknown => Allowance::Questions,
+        }
     }
+}
+
+/// What each client has so many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowance {
+    /// Without limit: for those that look after us.
+    None,
+    /// What is ready in memory. A page of a dozen files leaves its reader the questions.
+    Pages,
+    /// What asks the database, and guesses at paths.
+    Questions,
 }
 
 /// An entry's path.
@@ -97,13 +126,18 @@ impl Routes {
     }
 
     /// Finds what a path asks for. The path is as the client wrote it, percent-encoded.
-    pub(super) fn find(&self, path: &str) -> Route<'_> {
+    pub(super) fn find<'a>(&'a self, path: &'a str) -> Route<'a> {
         match path {
-            "/" => return Route::Index,
+            "/" => return Route::Page,
+            "/docs" => return Route::Docs,
             "/openapi.json" => return Route::OpenApi,
+            "/node.json" => return Route::Node,
             "/health/live" => return Route::Live,
             "/health/ready" => return Route::Ready,
             _ => {}
+        }
+        if let Some(file) = path.strip_prefix(FILES) {
+            return Route::File(file);
         }
         let Some(rest) = path.strip_prefix(PREFIX).and_then(|p| p.strip_prefix('/')) else {
             return Route::Unknown;
@@ -160,7 +194,7 @@ impl Template {
                 .iter()
                 .zip(parts)
                 .all(|(segment, part)| match segment {
-                    Segment::Literal(literal) => literal == part,
+                    Segment::Literal(literal) => is_same(literal, part),
                     Segment::Param(_) => !part.is_empty(),
                 })
     }
@@ -189,6 +223,13 @@ impl Template {
     }
 }
 
+/// Compares a literal with a part as the client wrote it: a letter may come percent-encoded
+/// (RFC 3986, 6.2.2.2).
+fn is_same(literal: &str, part: &str) -> bool {
+    literal == part
+        || (part.contains('%') && percent_decode_str(part).eq(literal.as_bytes().iter().copied()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,13 +256,20 @@ mod tests {
         ])
         .unwrap();
         for (path, name) in [
-            ("/", "index"),
+            ("/", "page"),
+            ("/docs", "docs"),
+            ("/node.json", "node"),
+            ("/page/0123/app.js", "file"),
+            ("/page", "unknown"),
             ("/health/live", "health.live"),
             ("/health/ready", "health.ready"),
             ("/openapi.json", "openapi"),
             ("/v1/catalog", "catalog"),
             ("/v1/relays", "relays.list"),
             ("/v1/relays/best", "relays.best"),
+            ("/v1/%72elays", "relays.list"),
+            ("/v1/relays%2Fbest", "unknown"),
+            ("/v1/relays/b%65st", "relays.best"),
             ("/v1/relays/wss%3A%2F%2Fx.example%2Fa", "relays.get"),
             ("/v1/relays/wss%3A%2F%2Fx.example/history", "relays.history"),
             ("/v1/relays/", "unknown"),

@@ -20,7 +20,9 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, Method, Request, Response};
 use warp::path::FullPath;
 
+use super::client;
 use super::exchange::{Asked, Site};
+use super::gate::Gate;
 use crate::limits::{ACCEPT_PAUSE, CONNECTION_GRACE, CONNECTION_LIFETIME, MAX_CONNECTIONS};
 
 /// The other end of a connection.
@@ -33,6 +35,7 @@ type Pages = BoxedFilter<(Response<Vec<u8>>,)>;
 pub(super) async fn serve(listener: &TcpListener, site: &Arc<Site>, context: &ServiceContext) {
     let pages = pages(site.clone());
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let gate = Gate::default();
     loop {
         let accepting = async {
             // First a free slot: who finds none waits in the system's queue.
@@ -45,6 +48,17 @@ pub(super) async fn serve(listener: &TcpListener, site: &Arc<Site>, context: &Se
         };
         match accepted {
             Ok((stream, peer)) => {
+                let address = peer.ip().to_canonical();
+                let most = if client::is_trusted(address, &site.config.trusted_proxies) {
+                    MAX_CONNECTIONS
+                } else {
+                    site.config.max_connections_per_client
+                };
+                // Who has too many already is not worth an answer.
+                let Some(place) = gate.enter(client::key(address), most) else {
+                    site.metrics.refused.inc();
+                    continue;
+                };
                 let connection = Connection {
                     stream,
                     peer,
@@ -57,7 +71,7 @@ pub(super) async fn serve(listener: &TcpListener, site: &Arc<Site>, context: &Se
                     open.inc();
                     connection.serve().await;
                     open.dec();
-                    drop(slot);
+                    drop((place, slot));
                 });
             }
             Err(error) if is_of_connection(&error) => {}

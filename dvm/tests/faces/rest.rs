@@ -46,6 +46,15 @@ async fn errors_are_json_of_one_shape_with_the_right_status() {
         ("GET", "/v1/kinds/1?kind=1", 400, "invalid_param", "kind"),
         ("GET", "/v1/kinds/%ff", 400, "invalid_param", "kind"),
         ("GET", "/v1/relays/nonsense", 400, "invalid_param", "url"),
+        (
+            "GET",
+            "/v1/software?limit=%ff",
+            400,
+            "invalid_param",
+            "limit",
+        ),
+        ("GET", "/v1/kinds/?window=all", 404, "not_found", ""),
+        ("GET", "/page/../v1/kinds", 404, "not_found", ""),
         ("GET", "/v1/catalog?x=1", 400, "invalid_param", "x"),
         ("GET", "/v1/nope", 404, "not_found", ""),
         ("GET", "/v1", 404, "not_found", ""),
@@ -105,21 +114,33 @@ async fn lists_are_paged_by_the_cursor_of_the_answer() {
 }
 
 #[tokio::test]
-async fn pages_list_every_question() {
+async fn the_page_comes_with_its_files_and_the_description_has_every_question() {
     let world = World::new().await;
     let (api, address) = world.start_api(open()).await;
-    let index = get(address, "/").await;
-    assert_eq!(index.header("content-type"), "text/html; charset=utf-8");
-    assert!(
-        index
-            .header("content-security-policy")
-            .contains("default-src 'none'")
+    for target in ["/", "/docs"] {
+        let page = get(address, target).await;
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+        assert!(
+            page.header("content-security-policy")
+                .contains("default-src 'none'; script-src 'self'")
+        );
+        let files = page.text().split('"').filter(|p| p.starts_with("page/"));
+        for file in files {
+            let file = get(address, &format!("/{file}")).await;
+            assert_eq!(file.status, 200);
+            assert!(file.header("cache-control").contains("immutable"));
+        }
+    }
+    let other = get(address, "/page/0000000000000000/app.js").await;
+    assert_eq!(
+        (other.status, other.header("content-type")),
+        (404, "application/json")
     );
     let openapi = get(address, "/openapi.json").await;
     let openapi: Value = serde_json::from_str(openapi.text()).unwrap();
     assert_eq!(openapi["openapi"], "3.1.0");
     for entry in world.catalog.entries() {
-        assert!(index.text().contains(&entry.name), "{}", entry.name);
         let path = format!("/v1{}", entry.path);
         assert_eq!(openapi["paths"][path]["get"]["operationId"], *entry.name);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bigbrotr_core::clock::{ManualClock, SystemClock};
 use bigbrotr_core::health::HealthBoard;
-use bigbrotr_dvm::{ApiConfig, ApiService};
+use bigbrotr_dvm::{ApiConfig, ApiService, NodeFacts};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -137,6 +137,132 @@ async fn a_client_is_told_its_limit_and_others_are_served() {
     let text = String::from_utf8(text).unwrap();
     let counted = r#"bigbrotr_api_requests_total{route="events.stats",status="4xx"} 1"#;
     assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test]
+async fn the_page_is_told_who_we_are_and_may_talk_to_our_relay_alone() {
+    let world = World::new().await;
+    let config = ApiConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        ..open()
+    };
+    let (board, clock) = (HealthBoard::default(), Arc::new(SystemClock));
+    let registry = Registry::new();
+    let api = ApiService::bind(config, world.catalog.clone(), board, clock, &registry)
+        .await
+        .unwrap();
+    api.introduce(NodeFacts {
+        pubkey: world.node.public_key().to_hex(),
+        relay_url: Some("ws://0.0.0.0:7777".into()),
+        job_kind: 5_450,
+    });
+    let address = api.local_addr();
+    let running = Running::start(api).await;
+    let as_host = async |target: &str, host: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        raw(address, &request).await
+    };
+    let node = as_host("/node.json", "node.example:8080").await;
+    let json: serde_json::Value = serde_json::from_str(node.text()).unwrap();
+    assert_eq!(json["relay_url"], "ws://node.example:7777");
+    assert_eq!(json["pubkey"], world.node.public_key().to_hex());
+    assert_eq!(json["job_kind"], 5_450);
+    let page = as_host("/", "node.example:8080").await;
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.contains("connect-src 'self' ws://node.example:7777;"),
+        "{policy}"
+    );
+    let evil = as_host("/", "x;script-src").await;
+    let policy = evil.header("content-security-policy");
+    assert!(
+        policy.is_empty() || policy.contains("connect-src 'self';"),
+        "{policy}"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_client_cannot_hold_all_connections() {
+    let world = World::new().await;
+    let config = ApiConfig {
+        max_connections_per_client: 2,
+        ..open()
+    };
+    let (api, address) = world.start_api(config).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        held.push(stream);
+    }
+    let mut third = TcpStream::connect(address).await.unwrap();
+    let read = tokio::time::timeout(PATIENCE, third.read(&mut [0]))
+        .await
+        .unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    drop(held);
+    crate::support::eventually("a place", async || {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        stream
+            .write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .ok()?;
+        stream.read_exact(&mut [0]).await.ok()
+    })
+    .await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn reading_the_page_leaves_the_allowance_for_questions() {
+    let world = World::new().await;
+    let config = ApiConfig {
+        rate_burst: 3,
+        rate_per_second: 1,
+        ..ApiConfig::default()
+    };
+    let (api, address) = world.start_api(config).await;
+    for _ in 0..3 {
+        assert_eq!(get(address, "/").await.status, 200);
+    }
+    assert_eq!(
+        get(address, "/docs").await.status,
+        429,
+        "pages have a limit too"
+    );
+    let answer = get(address, "/v1/kinds").await;
+    assert_eq!(
+        (answer.status, answer.header("ratelimit-remaining")),
+        (200, "2")
+    );
+    assert_eq!(answer.header("ratelimit-policy"), "3;w=3");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_only_moved_in_time_is_not_sent_again() {
+    let world = World::new().await;
+    let (api, address) = world.start_api(open()).await;
+    let first = get(address, "/v1/kinds?window=all").await;
+    let as_of = |http: &crate::support::Http| {
+        let json: serde_json::Value = serde_json::from_str(http.text()).unwrap();
+        json["meta"]["as_of"].as_i64().unwrap()
+    };
+    let before = as_of(&first);
+    crate::support::eventually("the next moment", async || {
+        world.store.rollup_to_end().await.unwrap();
+        (as_of(&get(address, "/v1/kinds?window=all").await) > before).then_some(())
+    })
+    .await;
+    let known = [("If-None-Match", first.header("etag"))];
+    let again = http(address, "GET", "/v1/kinds?window=all", &known).await;
+    assert_eq!(again.status, 304);
+    api.stop().await;
 }
 
 #[tokio::test]
