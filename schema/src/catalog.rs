@@ -6,6 +6,7 @@
 
 pub mod entry;
 pub mod error;
+mod filter;
 mod param;
 mod run;
 mod statement;

@@ -145,3 +145,22 @@ pub const ROLE_RETRY_MAX: Duration = Duration::from_millis(200);
 
 /// Candidates that one step of their housekeeping changes in each way: tens of milliseconds.
 pub const CANDIDATE_UPKEEP_BATCH: i64 = 10_000;
+
+/// The longest filter that a question may have, with all its values: bytes. As much as a URL
+/// or a job's tag carries without trouble.
+pub const MAX_FILTER_BYTES: usize = 32 * 1024;
+
+/// Filters of a question: each costs a look at every event.
+pub const MAX_FILTERS: usize = 10;
+
+/// Values in all lists of a question's filters.
+pub const MAX_FILTER_VALUES: usize = 1_000;
+
+/// Relays that a question may name at once.
+pub const MAX_RELAYS: usize = 10;
+
+/// Levels of groups in an answer.
+pub const MAX_GROUPS: usize = 3;
+
+/// The longest name of a tag to group by: characters.
+pub const MAX_GROUP_CHARS: usize = 50;
