@@ -164,3 +164,7 @@ pub const MAX_GROUPS: usize = 3;
 
 /// The longest name of a tag to group by: characters.
 pub const MAX_GROUP_CHARS: usize = 50;
+
+/// Answers that wait to be taken to other relays: as many as strangers may pile up, at a few KiB
+/// each tens of MB. Further ones are on our own relay only.
+pub const MAX_DELIVERIES: i64 = 10_000;

@@ -27,10 +27,13 @@ const PUBLIC_VIEWS: [&str; 16] = [
 ];
 
 /// The functions of ours that views and questions use.
-const PUBLIC_FUNCTIONS: [&str; 5] = [
+const PUBLIC_FUNCTIONS: [&str; 8] = [
+    "event_group_key(text, bytea, bytea, bigint, integer, json, json)",
+    "first_tag(json, text, text)",
     "json_text(json)",
     "kind_class(integer)",
     "nip11_nips(json)",
+    "refuse_param(text, text)",
     "window_number(text)",
     "window_seconds(text)",
 ];
