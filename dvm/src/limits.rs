@@ -43,7 +43,7 @@ pub const DELIVERIES_AT_ONCE: usize = 8;
 /// How long one delivery may take, connection included.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a delivery is tried, over about half an hour.
+/// How often a delivery is tried, over some twenty minutes.
 pub const DELIVERY_ATTEMPTS: u32 = 8;
 
 /// Events of a relay that is listened to which wait to be taken in: while it is full, the relay
