@@ -172,6 +172,10 @@ pub(crate) struct CheckArgs {
 /// Arguments of `query`.
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
+    /// Answer many questions: one JSON object a line on standard input, with query and params;
+    /// one answer a line
+    #[arg(long, conflicts_with_all = ["name", "params"])]
+    pub(crate) batch: bool,
     /// The question, such as events.stats; `catalog` lists them
     #[arg(default_value = "catalog", add = ArgValueCompleter::new(completion::question))]
     pub(crate) name: String,
