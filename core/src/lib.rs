@@ -16,6 +16,7 @@ pub mod keys;
 pub mod limits;
 pub mod message;
 pub mod network;
+pub mod other_relays;
 pub mod relay_list;
 pub mod relay_url;
 pub mod selection;

@@ -17,18 +17,25 @@
 //! # Ok(()) }
 //! ```
 
+mod provider;
 mod reply;
 mod request;
+mod sealed;
 
 use nostr::{EventId, Filter};
 
+pub use self::provider::{ANNOUNCEMENT_KIND, Provider, announcement_filter, choose};
 pub use self::reply::Reply;
 pub use self::request::{JobRequest, Output};
+pub use self::sealed::{Cipher, SealError, open};
 
 /// The kind of our requests, unless configured: results are of this kind plus 1000 ([NIP-90]).
 ///
 /// [NIP-90]: https://github.com/nostr-protocol/nips/blob/master/90.md
 pub const REQUEST_KIND: u16 = 5450;
+
+/// The kind of requests for event counts, by the registry of kinds.
+pub const COUNT_KIND: u16 = 5400;
 
 /// How much a result's kind is above its request's.
 pub const RESULT_OFFSET: u16 = 1000;

@@ -4,23 +4,30 @@
 //! between is in the database, so a request is answered once: by one of several processes, after a
 //! crash, and after the node was down. In short:
 //!
-//! - `intake` takes requests in and hears of cancellations;
-//! - `work` claims jobs and answers them, with `envelope` (encryption), `question` (tags) and
-//!   `table` (forms of the answer);
-//! - `desk` writes and signs;
+//! - `intake` takes requests in and hears of cancellations, `abroad` does on other relays, and `pay`
+//!   takes payments;
+//! - `work` claims jobs and answers them, with `envelope` (encryption), `question` and `count` (how
+//!   it is asked), `chain` (what it builds upon), `result` (what fits) and `table` (forms of the
+//!   answer);
+//! - `desk` writes and signs, `courier` takes answers to other relays;
 //! - `announcement` says what we answer.
 //!
 //! [NIP-90]: https://github.com/nostr-protocol/nips/blob/master/90.md
 
+mod abroad;
 mod announcement;
+mod chain;
 mod config;
+mod count;
+mod courier;
 mod desk;
 mod envelope;
 mod intake;
 mod metrics;
+mod pay;
 mod question;
 mod report;
-mod sink;
+mod result;
 mod table;
 mod work;
 
@@ -28,7 +35,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bigbrotr_core::clock::SharedClock;
-use bigbrotr_core::event::{Event, Pubkey};
+use bigbrotr_core::event::Pubkey;
+use bigbrotr_core::other_relays::OtherRelays;
 use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
 use bigbrotr_schema::catalog::Catalog;
 use bigbrotr_schema::error::StoreError;
@@ -42,7 +50,7 @@ pub use self::config::DvmConfig;
 use self::desk::{Desk, DeskError};
 use self::metrics::DvmMetrics;
 use self::report::Report;
-pub use self::sink::ResultSink;
+use crate::limits::HEARD_PER_MINUTE;
 use crate::rate::RateLimiter;
 
 /// Answers NIP-90 jobs.
@@ -56,7 +64,11 @@ pub struct DvmService {
     metrics: DvmMetrics,
     /// Told when a job is queued here; jobs that other processes queue are found by polling.
     queued: Notify,
-    sink: OnceLock<Arc<dyn ResultSink>>,
+    /// Told when there may be something to deliver.
+    answered: Notify,
+    /// How much other relays may bring, by their URLs.
+    heard: RateLimiter<String>,
+    others: OnceLock<Arc<dyn OtherRelays>>,
 }
 
 impl std::fmt::Debug for DvmService {
@@ -97,27 +109,42 @@ impl DvmService {
             metrics: DvmMetrics::register(registry)?,
             provider: Pubkey(keys.public_key.to_bytes()),
             limiter: RateLimiter::new(interval, config.jobs_per_minute, clock.clone()),
+            heard: RateLimiter::new(
+                Duration::from_mins(1) / HEARD_PER_MINUTE,
+                HEARD_PER_MINUTE,
+                clock.clone(),
+            ),
             desk: Desk::new(&config, keys, clock),
             queued: Notify::new(),
-            sink: OnceLock::new(),
+            answered: Notify::new(),
+            others: OnceLock::new(),
             config,
             catalog,
             store,
         }))
     }
 
-    /// Sends answers also to the relays that requests name. Without it they are on our relay only.
-    /// The first sink stays.
-    pub fn deliver_through(&self, sink: Arc<dyn ResultSink>) {
-        self.sink.get_or_init(|| sink);
+    /// Reaches other relays by this: to listen on those of the configuration, and to take answers
+    /// to those that requests name or come from. Without it, our relay is all there is, and answers
+    /// for others wait for a process that has it. The first one stays.
+    pub fn reach_through(&self, others: Arc<dyn OtherRelays>) {
+        self.others.get_or_init(|| others);
     }
 
-    /// Hands an answer over for the relays that its request names.
-    fn deliver(&self, request: &Event, answer: &Event) {
-        let Some(sink) = self.sink.get() else { return };
-        let relays = question::answer_relays(request);
-        if !relays.is_empty() {
-            sink.send(answer, &relays);
+    /// Starts what needs other relays.
+    fn reach_out(self: &Arc<Self>, context: &ServiceContext, report: &Arc<Report>) {
+        let Some(others) = self.others.get() else {
+            return;
+        };
+        let courier = self
+            .clone()
+            .deliver(others.clone(), context.clone(), report.clone());
+        context.tasks.spawn(courier);
+        for relay in &self.config.listen_relays {
+            let listener =
+                self.clone()
+                    .listen_abroad(relay.clone(), others.clone(), context.clone());
+            context.tasks.spawn(listener);
         }
     }
 
@@ -139,6 +166,7 @@ impl Service for DvmService {
     fn run(self: Arc<Self>, context: ServiceContext) -> ServiceFuture {
         Box::pin(async move {
             let report = Arc::new(Report::new(context.clone()));
+            self.reach_out(&context, &report);
             // Not before the first look: a job may have been cancelled while the node was down.
             let looked = CancellationToken::new();
             let intake = self

@@ -12,6 +12,9 @@ pub const SWEEP_REQUESTS: i64 = 200;
 /// Deletions that a look back for missed cancellations reads.
 pub const SWEEP_DELETIONS: usize = 500;
 
+/// Receipts of zaps that a look back for missed payments reads.
+pub const SWEEP_RECEIPTS: usize = 500;
+
 /// Ids in one kind 5 that are looked at as cancellations: each costs a statement.
 pub const MAX_CANCELLED_IDS: usize = 100;
 
@@ -20,6 +23,43 @@ pub const MAX_PARAMS: usize = 50;
 
 /// Relays that a request may name for its answer: each costs a connection.
 pub const MAX_ANSWER_RELAYS: usize = 5;
+
+/// Inputs of a request: each may cost a look-up.
+pub const MAX_INPUTS: usize = 10;
+
+/// The longest result that cannot be shortened, being no list: bytes of its event. Lists end where
+/// the configuration says.
+pub const MAX_ROW_BYTES: usize = 1024 * 1024;
+
+/// How often a result is made anew to fit. Each time it gets shorter by what was too much.
+pub const MAX_SHORTENINGS: usize = 8;
+
+/// Events of one relay that are delivered over one connection.
+pub const DELIVERY_BATCH: i64 = 50;
+
+/// Relays that answers are taken to at the same time.
+pub const DELIVERIES_AT_ONCE: usize = 8;
+
+/// How long one delivery may take, connection included.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a delivery is tried, over some twenty minutes.
+pub const DELIVERY_ATTEMPTS: u32 = 8;
+
+/// Events of a relay that is listened to which wait to be taken in: while it is full, the relay
+/// waits too.
+pub const HEARD_QUEUE: usize = 100;
+
+/// Requests that one other relay may bring a minute, whoever they are from; also how many at once.
+/// A relay that lets anybody flood it must not flood us.
+pub const HEARD_PER_MINUTE: u32 = 600;
+
+/// How far back a relay is asked when listening begins anew, on top of what is missing: clocks
+/// differ, and relays are slow.
+pub const LISTEN_OVERLAP: Duration = Duration::from_mins(5);
+
+/// How far ahead of our clock a request from another relay may be.
+pub const MAX_AHEAD: Duration = Duration::from_mins(15);
 
 /// The longest text that NIP-44 encrypts, bytes.
 pub const NIP44_MAX_BYTES: usize = 65_535;

@@ -7,6 +7,9 @@ use std::time::Duration;
 use bigbrotr_core::config::duration;
 use bigbrotr_core::service::ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::completion;
 
 /// A Nostr-native observatory: finds relays, measures them, archives their events and answers
 /// questions about it all.
@@ -15,7 +18,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     after_help = "Without a command, the node runs. Every value can also be set in the \
     implementation's config/*.yaml or by an environment variable such as \
-    BIGBROTR__MONITOR__INTERVAL=30m; `bigbrotr config show` prints what is in effect and why."
+    BIGBROTR__MONITOR__INTERVAL=30m; `bigbrotr config show` prints what is in effect and why.\n\n\
+    Shell completion: source <(COMPLETE=bash bigbrotr); likewise zsh, fish, elvish, powershell."
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -168,31 +172,76 @@ pub(crate) struct CheckArgs {
 /// Arguments of `query`.
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
+    /// Answer many questions: one JSON object a line on standard input, with query and params;
+    /// one answer a line
+    #[arg(long, conflicts_with_all = ["name", "params"])]
+    pub(crate) batch: bool,
     /// The question, such as events.stats; `catalog` lists them
-    #[arg(default_value = "catalog")]
+    #[arg(default_value = "catalog", add = ArgValueCompleter::new(completion::question))]
     pub(crate) name: String,
     /// Its parameters, as name=value
-    #[arg(value_parser = parse_pair)]
+    #[arg(value_parser = parse_pair, add = ArgValueCompleter::new(completion::param))]
     pub(crate) params: Vec<(String, String)>,
 }
 
+/// What `ask --help` ends with.
+const ASK_HELP: &str = "\
+Without --provider, whoever announces on these relays that they answer the question is asked \
+(NIP-89), the latest announcement first; when nobody does, the question is left to anybody. The \
+request is signed with a key that is made for it and forgotten.
+
+Feedback goes to standard error as it comes, the answer to standard output. Exit code: 0 with an \
+answer, 1 when the provider gave a reason instead, or nobody answered.";
+
 /// Arguments of `ask`.
 #[derive(Debug, Args)]
+#[command(after_help = ASK_HELP)]
 pub(crate) struct AskArgs {
-    /// The relay through which to ask
+    /// The relay through which to ask; may be given several times, to find who answers
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:7777")]
-    pub(crate) relay: String,
-    /// Whom to ask: hex or npub; anybody who answers, if not given
+    pub(crate) relay: Vec<String>,
+    /// Whom to ask: hex or npub
     #[arg(long, value_name = "PUBKEY")]
     pub(crate) provider: Option<String>,
-    /// How long to wait for the answer, in seconds
+    /// Encrypt the question and the answer
+    #[arg(long, value_name = "CIPHER", num_args = 0..=1, require_equals = true,
+        default_missing_value = "nip44")]
+    pub(crate) encrypt: Option<Encryption>,
+    /// The form of the answer
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) format: AskFormat,
+    /// Ask for all pages of a list, one after the other
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How long to wait for an answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) timeout: u64,
     /// The question, such as events.stats
+    #[arg(add = ArgValueCompleter::new(completion::question))]
     pub(crate) name: String,
     /// Its parameters, as name=value
-    #[arg(value_parser = parse_pair)]
+    #[arg(value_parser = parse_pair, add = ArgValueCompleter::new(completion::param))]
     pub(crate) params: Vec<(String, String)>,
+}
+
+/// How a request is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encryption {
+    /// NIP-04, as NIP-90 says
+    Nip04,
+    /// NIP-44
+    Nip44,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AskFormat {
+    /// As REST gives it
+    Json,
+    /// Comma-separated values
+    Csv,
+    /// An aligned table
+    Table,
 }
 
 /// Arguments of `import`.

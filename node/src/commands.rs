@@ -23,8 +23,6 @@ use crate::demo;
 use crate::settings::{LogConfig, Settings};
 use crate::signals;
 
-pub(crate) use self::ask::{Asked, ask};
-
 /// The exit code of a command that a signal ended.
 const INTERRUPTED: u8 = 130;
 

@@ -11,20 +11,44 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bigbrotr_core::clock::{Clock, SystemClock};
+use bigbrotr_dvm::ask::JobRequest;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::farm::Farm;
 use self::report::Report;
+use crate::asking::{Answered, Asker};
 use crate::cli::Options;
-use crate::commands;
 use crate::node::Node;
 use crate::settings::{Level, Settings};
 use crate::{logging, signals};
 
 /// How often a simulated relay gets a new event once the summary is printed.
 const LIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A question that was answered over Nostr.
+struct Asked {
+    /// The question as it was asked, for people.
+    question: String,
+    /// The content of the result.
+    answer: String,
+}
+
+/// Asks a question as a separate client would.
+async fn ask(relay: &str) -> anyhow::Result<Asked> {
+    let asker = Asker::connect(&[relay.to_owned()], Duration::from_secs(20)).await?;
+    let job = JobRequest::new("events.stats").param("window", "all");
+    let answered = asker.ask(&job, None, asker.relays(), |_| {}).await;
+    asker.close().await;
+    match answered? {
+        Answered::Result { content, .. } => Ok(Asked {
+            question: "events.stats window=all".to_owned(),
+            answer: content,
+        }),
+        Answered::Error { message, .. } => anyhow::bail!("the provider answered: {message}"),
+    }
+}
 
 /// Runs the demonstration. Exits with 1 when the node did not find what the relays hold.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
@@ -132,14 +156,6 @@ async fn observe(node: &Node, farm: &Farm, stop: &CancellationToken) -> anyhow::
         .relay
         .as_deref()
         .context("the embedded relay does not run here")?;
-    let asked = commands::ask(
-        relay,
-        None,
-        "events.stats",
-        &[("window".to_owned(), "all".to_owned())],
-        Duration::from_secs(20),
-        |_| {},
-    )
-    .await?;
+    let asked = ask(relay).await?;
     Report::make(node, farm, took, &asked).await
 }

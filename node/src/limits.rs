@@ -64,3 +64,6 @@ pub(crate) const METER_TICK: Duration = Duration::from_millis(250);
 /// The files that a node has open beside the connections of its networks, its relay and its
 /// database: log, clients of the REST mirror and of the metrics, answers on their way.
 pub(crate) const OTHER_OPEN_FILES: u64 = 512;
+
+/// Pages that `ask --all` follows: a provider that always has another one must come to an end.
+pub(crate) const MAX_PAGES: usize = 1_000;

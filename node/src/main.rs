@@ -10,14 +10,17 @@
 //! | `supervisor` | starting, restarting, draining |
 //! | `open_files` | room for the connections |
 //! | `exporter` | metrics and health over HTTP |
-//! | `delivery` | answers to the relays that requests name |
+//! | `other_relays` | other relays, as the data vending machine wants them |
+//! | `asking` | a NIP-90 client |
+//! | `completion` | what a shell may complete |
 //! | `logging`, `signals`, `summary`, `meter` | what the operator sees |
 //! | `limits` | every bound, with its reason |
 
+mod asking;
 mod cli;
 mod commands;
+mod completion;
 mod database;
-mod delivery;
 mod demo;
 mod exporter;
 mod implementation;
@@ -26,6 +29,7 @@ mod logging;
 mod meter;
 mod node;
 mod open_files;
+mod other_relays;
 mod relays;
 mod settings;
 mod signals;
@@ -40,6 +44,8 @@ use clap::Parser;
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
+    // A shell that asks what may follow gets its answer here, and the program ends.
+    completion::complete();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

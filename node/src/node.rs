@@ -1,8 +1,7 @@
 //! A running node: what it starts, in which order, and how it ends.
 //!
 //! Which service is made of what stands in [`crate::wiring`]. Beside the services run: the intake
-//! of the archive, the watch over the database, metrics and health, and the delivery of answers
-//! to the relays that requests name.
+//! of the archive, the watch over the database, metrics and health.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::database::{self, Database};
-use crate::delivery::delivery;
 use crate::exporter::Exporter;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -194,15 +192,12 @@ impl Node {
             &self.intake,
             self.intake_stop.clone(),
         );
-        let (sink, courier) = delivery(dialer.clone(), keys.keys().clone());
-        self.helpers.spawn(courier.run(self.helpers_stop.clone()));
         Ok(Wiring {
             settings,
             store,
             catalog,
             dialer,
             ingest,
-            sink,
             keys: keys.keys().clone(),
             clock,
             registry,

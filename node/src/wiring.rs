@@ -7,7 +7,7 @@
 //! | retention | schema | the store |
 //! | relay | relay | the store, our public key |
 //! | api | dvm | the catalogue, the health board |
-//! | dvm | dvm | the catalogue, the store, our key, the delivery of answers |
+//! | dvm | dvm | the catalogue, the store, our key, other relays through the dialer |
 //! | finder, validator | crawler | the dialer, the store |
 //! | monitor | crawler | the dialer, the store, our key |
 //! | synchronizer, priority-synchronizer | crawler | a dialer each, the intake of the archive, each its own lane |
@@ -33,8 +33,8 @@ use bigbrotr_schema::store::{Store, SyncScope};
 use nostr::Keys;
 use prometheus::Registry;
 
-use crate::delivery::Delivery;
 use crate::node::Places;
+use crate::other_relays::Others;
 use crate::settings::Settings;
 
 /// What the services share.
@@ -44,7 +44,6 @@ pub(crate) struct Wiring<'a> {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) dialer: Dialer,
     pub(crate) ingest: Ingest,
-    pub(crate) sink: Arc<Delivery>,
     pub(crate) keys: Keys,
     pub(crate) clock: SharedClock,
     pub(crate) registry: Registry,
@@ -81,8 +80,13 @@ impl Wiring<'_> {
     }
 
     async fn relay(&mut self, places: &mut Places) -> anyhow::Result<Arc<dyn Service>> {
+        let mut config = self.settings.relay.clone();
+        // Whoever may prove payments has to be able to tell.
+        if let Ok(provider) = Pubkey::from_hex(&self.settings.dvm.zap_provider) {
+            config.policy.allowed_pubkeys.insert(provider);
+        }
         let relay = RelayService::new(
-            self.settings.relay.clone(),
+            config,
             self.store.clone(),
             Pubkey(self.keys.public_key().to_bytes()),
             self.clock.clone(),
@@ -139,7 +143,8 @@ impl Wiring<'_> {
             self.clock.clone(),
             &self.registry,
         )?;
-        dvm.deliver_through(self.sink.clone());
+        let others = Others::new(self.dialer.clone(), self.keys.clone());
+        dvm.reach_through(Arc::new(others));
         Ok(dvm)
     }
 

@@ -106,7 +106,7 @@ pub struct PolicyConfig {
 impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
-            accepted_kinds: BTreeSet::from([5, 5450]),
+            accepted_kinds: BTreeSet::from([5, 5400, 5450]),
             allowed_pubkeys: BTreeSet::new(),
             denied_pubkeys: BTreeSet::new(),
             min_pow_difficulty: 0,

@@ -4,8 +4,10 @@
 //! an implementation adds those of its `catalog` folder. All are checked and prepared at start as
 //! `readonly_public`. [`Catalog::run`] answers with finished JSON text, the same for every face.
 
+mod document;
 pub mod entry;
 pub mod error;
+mod filter;
 mod param;
 mod run;
 mod statement;
@@ -14,6 +16,7 @@ use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
 
+pub use self::document::document;
 pub use self::entry::{Entry, Shape};
 pub use self::error::{CatalogError, LoadError};
 pub use self::param::{Param, ParamType};

@@ -112,6 +112,19 @@ impl StoreError {
         }
     }
 
+    /// Returns parameter and message where a question's own SQL refused a parameter
+    /// (`refuse_param`). These are words for whoever asked; no others of the database are.
+    pub(crate) fn refused_param(&self) -> Option<(String, String)> {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return None;
+        };
+        let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+        (error.code() == "BB400").then(|| {
+            let param = error.detail().unwrap_or_default().to_owned();
+            (param, error.message().to_owned())
+        })
+    }
+
     /// Says whether a row exists already.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error))

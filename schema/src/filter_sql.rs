@@ -3,6 +3,8 @@
 //! The in-memory matcher of [`bigbrotr_core::filter`] is its oracle. Values are bound, never
 //! interpolated.
 
+use std::collections::BTreeSet;
+
 use bigbrotr_core::filter::Filter;
 use sha2::{Digest, Sha256};
 use sqlx::{Postgres, QueryBuilder};
@@ -12,21 +14,42 @@ use sqlx::{Postgres, QueryBuilder};
 pub(crate) struct EventTable {
     /// The column of `bigint[]` with [`tag_hash`]es, where there is one.
     tag_hashes: Option<&'static str>,
+    /// The column of `json` with the tags themselves, where they are looked at one by one: exact,
+    /// and no index helps.
+    tags: Option<&'static str>,
     /// The column with the time of expiry, where expired events must not be served.
     expires_at: Option<&'static str>,
+    /// Whether there is nothing but `pubkey` and `kind`, so that other conditions are the caller's.
+    counters: bool,
 }
 
 /// The events of our own relay.
 pub(crate) const RELAY_EVENTS: EventTable = EventTable {
     tag_hashes: Some("tag_hashes"),
+    tags: None,
     expires_at: Some("expires_at"),
+    counters: false,
 };
 
 /// The archive, which has no index of tags and keeps what has expired: whoever asks by tags has to
 /// look at the events again.
 pub(crate) const ARCHIVE: EventTable = EventTable {
     tag_hashes: None,
+    tags: None,
     expires_at: None,
+    counters: false,
+};
+
+/// The archive as the view `events_by_number` shows it, for whoever cannot look again.
+pub(crate) const NUMBERED_EVENTS: EventTable = EventTable {
+    tags: Some("tags"),
+    ..ARCHIVE
+};
+
+/// Counters by pubkey and kind.
+pub(crate) const COUNTERS: EventTable = EventTable {
+    counters: true,
+    ..ARCHIVE
 };
 
 /// Hashes a single-letter tag's name and first value for the tag index. Collisions are possible:
@@ -51,7 +74,7 @@ pub(crate) fn push_conditions(
     now: i64,
 ) {
     query.push("true");
-    if let Some(ids) = &filter.ids {
+    if let (Some(ids), false) = (&filter.ids, table.counters) {
         let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.0.to_vec()).collect();
         query.push(" and id = any (").push_bind(ids).push(")");
     }
@@ -66,10 +89,10 @@ pub(crate) fn push_conditions(
         let kinds: Vec<i32> = kinds.iter().map(|kind| i32::from(*kind)).collect();
         query.push(" and kind = any (").push_bind(kinds).push(")");
     }
-    if let Some(since) = filter.since {
+    if let (Some(since), false) = (filter.since, table.counters) {
         query.push(" and created_at >= ").push_bind(since);
     }
-    if let Some(until) = filter.until {
+    if let (Some(until), false) = (filter.until, table.counters) {
         query.push(" and created_at <= ").push_bind(until);
     }
     if let Some(column) = table.tag_hashes {
@@ -80,10 +103,42 @@ pub(crate) fn push_conditions(
                 .push_bind(hashes);
         }
     }
+    if let Some(column) = table.tags {
+        for (name, values) in &filter.tags {
+            push_tag(query, column, *name, values);
+        }
+    }
     if let Some(column) = table.expires_at {
         query
             .push(format_args!(" and ({column} is null or {column} > "))
             .push_bind(now)
             .push(")");
     }
+}
+
+/// Appends the condition that any of the values is the first one of such a tag. Tags are told apart
+/// by how their JSON text begins, which is ours and has no blanks: values as text could not have
+/// a NUL.
+fn push_tag(
+    query: &mut QueryBuilder<Postgres>,
+    column: &str,
+    name: char,
+    values: &BTreeSet<String>,
+) {
+    let begin = |value: &String| {
+        let mut tag = serde_json::json!([name, value]).to_string();
+        tag.pop();
+        tag
+    };
+    let begins: Vec<String> = values.iter().map(begin).collect();
+    query
+        .push(format_args!(
+            " and exists (select from json_array_elements({column}) as t (tag) \
+             cross join unnest("
+        ))
+        .push_bind(begins)
+        .push(
+            "::text[]) as b (begin) where t.tag::text = b.begin || ']' \
+             or starts_with(t.tag::text, b.begin || ','))",
+        );
 }

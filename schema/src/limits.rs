@@ -159,3 +159,26 @@ pub const LINK_EVENTS: usize = 5_000;
 /// How long it may take to find what a relay is known to have in a stretch of time, milliseconds:
 /// it walks the archive of that time, which for a small relay may be a thousand times larger.
 pub const KNOWN_EVENTS_TIMEOUT_MS: u32 = 20_000;
+
+/// The longest filter that a question may have, with all its values: bytes. As much as a URL
+/// or a job's tag carries without trouble.
+pub const MAX_FILTER_BYTES: usize = 32 * 1024;
+
+/// Filters of a question: each costs a look at every event.
+pub const MAX_FILTERS: usize = 10;
+
+/// Values in all lists of a question's filters.
+pub const MAX_FILTER_VALUES: usize = 1_000;
+
+/// Relays that a question may name at once.
+pub const MAX_RELAYS: usize = 10;
+
+/// Levels of groups in an answer.
+pub const MAX_GROUPS: usize = 3;
+
+/// The longest name of a tag to group by: characters.
+pub const MAX_GROUP_CHARS: usize = 50;
+
+/// Answers that wait to be taken to other relays: as many as strangers may pile up, at a few KiB
+/// each tens of MB. Further ones are on our own relay only.
+pub const MAX_DELIVERIES: i64 = 10_000;

@@ -5,6 +5,7 @@
 
 mod archive;
 mod candidates;
+mod deliveries;
 mod export;
 mod health;
 mod imports;
@@ -33,12 +34,13 @@ pub use self::candidates::{
     CandidateUpkeep, DueList, Finding, FindingPage, Found, FoundBy, Mention, MentioningEvent,
     SiteBounds, Verdict,
 };
+pub use self::deliveries::{Delivery, DeliveryOutcome};
 pub use self::export::{ArchiveOrder, ArchivePage, ArchivePosition, ArchiveQuery, ArchivedEvent};
 pub use self::health::{DatabaseStatus, PendingWork};
 pub use self::imports::{FileMark, ImportProgress, ImportRecord};
 pub(crate) use self::ingest::Unconfirmed;
 pub use self::ingest::{ArchivedEvents, Sighting};
-pub use self::jobs::{Job, JobOutcome};
+pub use self::jobs::{Feedback, Job, JobOutcome, JobRecord, QueueRoom};
 pub use self::metadata::{Document, Snapshot};
 pub use self::outbox::{QueuedReport, ReportTarget};
 pub use self::refused::RefusedEvent;

@@ -18,28 +18,62 @@ use crate::ask::Output;
 /// The kind of announcements.
 const KIND: u16 = 31_990;
 
-/// The `d` tag: there is one announcement per key.
-const IDENTIFIER: &str = "bigbrotr";
+/// An announcement of one kind of jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Announcement {
+    /// The `d` tag.
+    identifier: &'static str,
+    kind: u16,
+    content: String,
+}
 
-/// Publishes the announcement unless the one on our relay says the same.
+/// Writes an announcement for each kind of jobs that is answered.
+pub(super) fn all<'a>(
+    config: &DvmConfig,
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> Vec<Announcement> {
+    let mut all = vec![Announcement {
+        identifier: "bigbrotr",
+        kind: config.kind,
+        content: content(config, entries),
+    }];
+    if config.count_kind > 0 {
+        all.push(Announcement {
+            identifier: "bigbrotr-count",
+            kind: config.count_kind,
+            content: count_content(config),
+        });
+    }
+    all
+}
+
+/// Publishes announcements unless those on our relay say the same; returns what is there then.
 pub(super) async fn publish(
     store: &Store,
     desk: &Desk,
-    config: &DvmConfig,
-    content: &str,
-) -> Result<(), DvmError> {
-    let present = find(store, &Pubkey(desk.keys.public_key.to_bytes())).await?;
-    let tags = tags(config);
-    if present
-        .as_ref()
-        .is_some_and(|event| event.content == content && event.tags == tags)
-    {
-        return Ok(());
+    announcements: &[Announcement],
+) -> Result<Vec<Event>, DvmError> {
+    let mut events = Vec::new();
+    for announcement in announcements {
+        let author = Pubkey(desk.keys.public_key.to_bytes());
+        let present = find(store, &author, announcement.identifier).await?;
+        let (tags, content) = (announcement.tags(), &announcement.content);
+        match present {
+            Some(event) if event.content == *content && event.tags == tags => events.push(event),
+            present => {
+                let event = sign(desk, content, tags, present.as_ref())?;
+                let outcome = store.publish(&event).await?;
+                tracing::info!(
+                    event.id = %event.id,
+                    event.kind = KIND,
+                    ?outcome,
+                    "announced what we answer",
+                );
+                events.push(event);
+            }
+        }
     }
-    let event = sign(desk, content, tags, present.as_ref())?;
-    let outcome = store.publish(&event).await?;
-    tracing::info!(event.id = %event.id, event.kind = KIND, ?outcome, "announced what we answer");
-    Ok(())
+    Ok(events)
 }
 
 fn sign(
@@ -54,31 +88,57 @@ fn sign(
     desk.sign(KIND, content.to_owned(), tags, created_at)
 }
 
-async fn find(store: &Store, author: &Pubkey) -> Result<Option<Event>, DvmError> {
+async fn find(store: &Store, author: &Pubkey, identifier: &str) -> Result<Option<Event>, DvmError> {
     let filter = Filter {
         authors: Some(BTreeSet::from([*author])),
         kinds: Some(BTreeSet::from([KIND])),
-        tags: BTreeMap::from([('d', BTreeSet::from([IDENTIFIER.to_owned()]))]),
+        tags: BTreeMap::from([('d', BTreeSet::from([identifier.to_owned()]))]),
         ..Filter::default()
     };
     let found = store.query_relay_events(&filter, 1).await?;
     Ok(found.first().map(StoredEvent::event).transpose()?)
 }
 
-fn tags(config: &DvmConfig) -> Vec<Vec<String>> {
-    [
-        ["d".to_owned(), IDENTIFIER.to_owned()],
-        ["k".to_owned(), config.kind.to_string()],
-    ]
-    .map(Vec::from)
-    .to_vec()
+impl Announcement {
+    fn tags(&self) -> Vec<Vec<String>> {
+        [
+            ["d".to_owned(), self.identifier.to_owned()],
+            ["k".to_owned(), self.kind.to_string()],
+        ]
+        .map(Vec::from)
+        .to_vec()
+    }
+}
+
+/// Says how events are counted, as the page of kind 5400 does.
+fn count_content(config: &DvmConfig) -> String {
+    let param = |required: bool, values: &[&str]| json!({ "required": required, "values": values });
+    json!({
+        "name": config.name,
+        "about": format!(
+            "Counts the archived events that match NIP-01 filters, exactly. {}",
+            config.about
+        ),
+        "encryptionSupported": true,
+        "nip90Params": {
+            "relay": param(false, &[]),
+            "group": param(false, &["pubkey", "kind", "content", "root", "reply"]),
+        },
+        "amount": amount(config),
+    })
+    .to_string()
+}
+
+/// What a job costs, in the word that directories of service providers show.
+fn amount(config: &DvmConfig) -> String {
+    match config.price_msats {
+        0 => "free".to_owned(),
+        msats => msats.to_string(),
+    }
 }
 
 /// Writes the content: name, about, and the parameters of all entries.
-pub(super) fn content<'a>(
-    config: &DvmConfig,
-    entries: impl IntoIterator<Item = &'a Entry>,
-) -> String {
+fn content<'a>(config: &DvmConfig, entries: impl IntoIterator<Item = &'a Entry>) -> String {
     let mut names = BTreeSet::from([CATALOG.to_owned()]);
     let mut params: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for entry in entries {
@@ -112,6 +172,7 @@ pub(super) fn content<'a>(
         "about": about.trim_start(),
         "encryptionSupported": true,
         "nip90Params": described,
+        "amount": amount(config),
     })
     .to_string()
 }

@@ -21,6 +21,7 @@ pub(super) struct Desk {
     pub(super) clock: SharedClock,
     relay_url: String,
     keep_seconds: u64,
+    price_msats: u64,
 }
 
 /// An event that could not be written: a defect of ours.
@@ -41,6 +42,7 @@ impl Desk {
             clock,
             relay_url: config.relay_url.clone(),
             keep_seconds: config.keep_answers.as_secs(),
+            price_msats: config.price_msats,
         }
     }
 
@@ -48,6 +50,31 @@ impl Desk {
     pub(super) fn processing(&self, request: &Event) -> Result<Event, DeskError> {
         let status = vec![text("status"), text("processing")];
         self.answer(FEEDBACK_KIND, request, String::new(), vec![status])
+    }
+
+    /// Feedback: the job is done; the result is there. Partly, where a list had to be cut.
+    pub(super) fn success(&self, request: &Event, rows: Option<usize>) -> Result<Event, DeskError> {
+        let status = match rows {
+            None => vec![text("status"), text("success")],
+            Some(rows) => {
+                let words = format!(
+                    "the result ends after {rows} rows to stay within bounds: go on with its cursor"
+                );
+                vec![text("status"), text("partial"), words]
+            }
+        };
+        self.answer(FEEDBACK_KIND, request, String::new(), vec![status])
+    }
+
+    /// Feedback: the job has to be paid for first.
+    pub(super) fn payment_required(&self, request: &Event) -> Result<Event, DeskError> {
+        let words = "zap the request, or this event, with the amount: the job begins with the \
+                     receipt (NIP-57)";
+        let tags = vec![
+            vec![text("status"), text("payment-required"), text(words)],
+            vec![text("amount"), self.price_msats.to_string()],
+        ];
+        self.answer(FEEDBACK_KIND, request, String::new(), tags)
     }
 
     /// Feedback: there is no answer, for this reason. The content is the error that REST gives.
@@ -83,7 +110,10 @@ impl Desk {
         if sealed {
             tags.push(vec![text("encrypted")]);
         } else {
-            tags.push(question.input.clone());
+            tags.extend(question.inputs.iter().cloned());
+        }
+        if self.price_msats > 0 {
+            tags.push(vec![text("amount"), self.price_msats.to_string()]);
         }
         // JSON says it in `meta.next`.
         if let (Some(next), true) = (next, question.output != Output::Json) {
@@ -153,6 +183,7 @@ mod tests {
 
     use super::*;
     use crate::ask::JobRequest;
+    use crate::dvm::question::Form;
 
     fn desk(keep_answers: Duration) -> Desk {
         let config = DvmConfig {
@@ -176,7 +207,7 @@ mod tests {
     #[test]
     fn a_result_carries_request_reference_customer_and_input() {
         let (desk, request) = (desk(Duration::from_mins(1)), request());
-        let question = Question::read(&request.tags).unwrap();
+        let question = Question::read(Form::Catalogue, &request.tags, "").unwrap();
         let result = desk
             .result(&request, &question, "{}".into(), false, Some("c".into()))
             .unwrap();

@@ -61,19 +61,8 @@ pub(crate) fn open(request: &Event, keys: &Keys) -> Result<Opened, Problem> {
     let Ok(customer) = PublicKey::from_slice(&request.pubkey.0) else {
         return Err(refuse());
     };
-    let cipher = if request.content.contains("?iv=") {
-        Cipher::Nip04
-    } else {
-        Cipher::Nip44
-    };
-    let secret = keys.secret_key();
-    let text = match cipher {
-        Cipher::Nip04 => nip04::decrypt(secret, &customer, request.content.as_str()).ok(),
-        Cipher::Nip44 => nip44::decrypt(secret, &customer, &request.content).ok(),
-    };
-    let hidden: Vec<Vec<String>> = text
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .ok_or_else(refuse)?;
+    let (cipher, text) = decrypt(keys, &customer, &request.content).ok_or_else(refuse)?;
+    let hidden: Vec<Vec<String>> = serde_json::from_str(&text).map_err(|_not_tags| refuse())?;
     // What is hidden counts; in clear it would be somebody's mistake.
     let mut tags: Vec<Vec<String>> = request
         .tags
@@ -88,7 +77,24 @@ pub(crate) fn open(request: &Event, keys: &Keys) -> Result<Opened, Problem> {
     })
 }
 
+/// Decrypts by the cipher that the text looks like.
+fn decrypt(keys: &Keys, other: &PublicKey, sealed: &str) -> Option<(Cipher, String)> {
+    let secret = keys.secret_key();
+    if sealed.contains("?iv=") {
+        let text = nip04::decrypt(secret, other, sealed).ok()?;
+        Some((Cipher::Nip04, text))
+    } else {
+        let text = nip44::decrypt(secret, other, sealed).ok()?;
+        Some((Cipher::Nip44, text))
+    }
+}
+
 impl Seal {
+    /// Decrypts what we have encrypted for the same customer, by whichever cipher.
+    pub(crate) fn decrypt(self, keys: &Keys, sealed: &str) -> Option<String> {
+        decrypt(keys, &self.customer, sealed).map(|(_, text)| text)
+    }
+
     /// Encrypts an answer.
     ///
     /// # Errors

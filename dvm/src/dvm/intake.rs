@@ -12,18 +12,18 @@ use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::service::ServiceContext;
 use bigbrotr_schema::catalog::CatalogError;
-use bigbrotr_schema::store::{JobOutcome, RelayEventFeed, StoredEvent};
+use bigbrotr_schema::store::{Feedback, JobOutcome, RelayEventFeed, StoredEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Ending;
 use super::report::{Part, Report};
-use super::{DvmError, DvmService, announcement, question};
+use super::{DvmError, DvmService, announcement, pay, question};
 use crate::limits::{
     FORGET_JOBS, KEEP_FINISHED_JOBS, MAX_CANCELLED_IDS, SWEEP_DELETIONS, SWEEP_REQUESTS,
 };
 
-const DELETION: u16 = 5;
+pub(super) const DELETION: u16 = 5;
 
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_millis(200),
@@ -96,9 +96,11 @@ impl DvmService {
             self.sweep_cancellations().await?;
         }
         if !*announced {
-            let content = announcement::content(&self.config, self.catalog.entries());
-            announcement::publish(&self.store, &self.desk, &self.config, &content).await?;
+            self.announcements().await?;
             *announced = true;
+        }
+        if self.config.price_msats > 0 {
+            self.sweep_receipts().await?;
         }
         let found = self.sweep_requests().await?;
         if found > 0 && listening && !ear.heard {
@@ -111,6 +113,8 @@ impl DvmService {
         self.store
             .delete_finished_jobs(forget_before, FORGET_JOBS)
             .await?;
+        self.store.delete_origins(forget_before).await?;
+        self.store.expire_unpaid_jobs(self.answered_since()).await?;
         self.metrics
             .queue
             .set(self.store.count_queued_jobs().await? as i64);
@@ -164,10 +168,12 @@ impl DvmService {
     async fn take_events(&self, events: &[StoredEvent]) -> Result<(), DvmError> {
         for stored in events {
             let event = stored.event()?;
-            if event.kind == self.config.kind {
+            if self.config.form(event.kind).is_some() {
                 self.accept(&event).await?;
             } else if event.kind == DELETION {
                 self.cancel(&event).await?;
+            } else if event.kind == pay::RECEIPT && self.config.price_msats > 0 {
+                self.receive(&event).await?;
             }
         }
         Ok(())
@@ -180,7 +186,7 @@ impl DvmService {
             let requests = self
                 .store
                 .list_unqueued_requests(
-                    &[self.config.kind],
+                    &self.config.kinds(),
                     &self.provider,
                     self.answered_since(),
                     SWEEP_REQUESTS,
@@ -204,10 +210,12 @@ impl DvmService {
             return Ok(false);
         }
         let verdict = self.limiter.take(request.pubkey);
-        let waiting = self.store.count_queued_jobs().await?;
+        let room = self.store.queue_room(&request.pubkey).await?;
+        let full = room.waiting >= self.config.max_queue
+            || room.of_customer >= self.config.max_queue_per_customer;
         let retry_after_seconds = if !verdict.allowed {
             Some(verdict.retry_after_seconds())
-        } else if waiting >= self.config.max_queue {
+        } else if full {
             Some(QUEUE_FULL_RETRY_SECONDS)
         } else {
             None
@@ -223,11 +231,25 @@ impl DvmService {
     }
 
     async fn queue(&self, request: &Event) -> Result<bool, DvmError> {
-        let feedback = self.desk.processing(request)?;
-        let new = self.store.insert_job(request, Some(&feedback)).await?;
+        let relays = question::answer_relays(request);
+        let priced = self.config.price_msats > 0;
+        let event = if priced {
+            self.desk.payment_required(request)?
+        } else {
+            self.desk.processing(request)?
+        };
+        let feedback = Some(Feedback {
+            event: &event,
+            relays: &relays,
+        });
+        let new = if priced {
+            self.store.insert_unpaid_job(request, feedback).await?
+        } else {
+            self.store.insert_job(request, feedback).await?
+        };
         if new {
-            tracing::debug!(job.id = %request.id, "job queued");
-            self.deliver(request, &feedback);
+            tracing::debug!(job.id = %request.id, priced, "job taken");
+            self.answered.notify_one();
             self.queued.notify_one();
         }
         Ok(new)
@@ -247,18 +269,19 @@ impl DvmService {
                     &request.id,
                     JobOutcome::Failed,
                     std::slice::from_ref(&feedback),
+                    &question::answer_relays(request),
                 )
                 .await?;
         if new {
             tracing::debug!(job.id = %request.id, "job refused: too many");
             self.metrics.count(Ending::Refused);
-            self.deliver(request, &feedback);
+            self.answered.notify_one();
         }
         Ok(new)
     }
 
     /// Cancels the jobs whose requests a kind 5 deletes; only their author can.
-    async fn cancel(&self, deletion: &Event) -> Result<(), DvmError> {
+    pub(super) async fn cancel(&self, deletion: &Event) -> Result<(), DvmError> {
         let ids = deletion
             .tag_values("e")
             .filter_map(|id| EventId::from_hex(id).ok())
@@ -270,6 +293,12 @@ impl DvmService {
             }
         }
         Ok(())
+    }
+
+    /// Publishes what we answer unless that is known, and returns it.
+    pub(super) async fn announcements(&self) -> Result<Vec<Event>, DvmError> {
+        let all = announcement::all(&self.config, self.catalog.entries());
+        announcement::publish(&self.store, &self.desk, &all).await
     }
 
     /// Looks for cancellations that nobody told of.

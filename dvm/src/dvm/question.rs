@@ -2,24 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use bigbrotr_core::event::{Event, Pubkey};
+use bigbrotr_core::event::{Event, EventId, Pubkey};
 
+use super::count;
 use crate::ask::Output;
-use crate::limits::MAX_ANSWER_RELAYS;
+use crate::limits::{MAX_ANSWER_RELAYS, MAX_INPUTS};
 use crate::problem::Problem;
 use crate::question::{collect_params, refuse};
+
+/// What kind of job it is: how its request is read and its result written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A question of the catalogue by its name.
+    Catalogue,
+    /// The registry's event count, kind 5400.
+    Count,
+}
+
+/// Something that the question builds upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// The result of another job.
+    Job(EventId),
+    /// An event.
+    Event(EventId),
+}
 
 /// What a request asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
+    /// How it was asked.
+    pub(crate) form: Form,
     /// The catalogue entry's name.
     pub(crate) query: String,
     /// Parameters as written.
     pub(crate) params: BTreeMap<String, String>,
     /// The form of the answer.
     pub(crate) output: Output,
-    /// The `i` tag, which the answer repeats.
-    pub(crate) input: Vec<String>,
+    /// What it builds upon.
+    pub(crate) references: Vec<Reference>,
+    /// The `i` tags, which the answer repeats.
+    pub(crate) inputs: Vec<Vec<String>>,
 }
 
 /// Says whether a request is for us: it names us (`p`), or nobody.
@@ -42,44 +65,91 @@ pub(crate) fn answer_relays(request: &Event) -> Vec<String> {
 }
 
 impl Question {
-    /// Reads the tags of an opened request.
+    /// Reads the tags of an opened request. `content` is its content, where that is in clear.
     ///
     /// # Errors
     /// A [`Problem`] that names the tag and what it must be.
-    pub(crate) fn read(tags: &[Vec<String>]) -> Result<Self, Problem> {
-        let named = |name: &'static str| {
-            tags.iter()
-                .filter(move |tag| tag.first().is_some_and(|first| first == name))
+    pub(crate) fn read(form: Form, tags: &[Vec<String>], content: &str) -> Result<Self, Problem> {
+        let inputs = Inputs::read(tags)?;
+        let question = |query: String, params, output| Self {
+            form,
+            query,
+            params,
+            output,
+            references: inputs.references.clone(),
+            inputs: named(tags, "i").cloned().collect(),
         };
-        let mut inputs = named("i");
-        let (Some(input), None) = (inputs.next(), inputs.next()) else {
-            return Err(
-                refuse("i", "expected one input, [\"i\", \"<question>\", \"text\"]").into(),
-            );
-        };
-        let kind = input.get(2).map_or("text", String::as_str);
-        if !matches!(kind, "text" | "") {
-            return Err(refuse("i", "expected an input of type text").into());
+        if form == Form::Count {
+            let params = count::params(tags, content, &inputs.texts)?;
+            return Ok(question(count::QUERY.to_owned(), params, Output::Json));
         }
-        let query = input.get(1).cloned().unwrap_or_default();
-        let pairs = named("param").map(|tag| {
+        let [query] = &inputs.texts[..] else {
+            let expected = "expected one input of type text, [\"i\", \"<question>\", \"text\"]";
+            return Err(refuse("i", expected).into());
+        };
+        let pairs = named(tags, "param").map(|tag| {
             let part = |n: usize| tag.get(n).cloned().unwrap_or_default();
             (part(1), part(2))
         });
-        let params = collect_params(pairs)?;
-        let output = match named("output").find_map(|tag| tag.get(1)) {
+        let mut params = collect_params(pairs)?;
+        if let Some(url) = &inputs.url {
+            params
+                .entry("url".to_owned())
+                .or_insert_with(|| url.clone());
+        }
+        let output = match named(tags, "output").find_map(|tag| tag.get(1)) {
             Some(mime) => mime
                 .parse()
                 .map_err(|error| refuse("output", &format!("{error}")))?,
             None => Output::default(),
         };
-        Ok(Self {
-            query,
-            params,
-            output,
-            input: input.clone(),
-        })
+        Ok(question(query.clone(), params, output))
     }
+}
+
+/// The `i` tags by their types.
+#[derive(Debug, Default)]
+struct Inputs {
+    texts: Vec<String>,
+    url: Option<String>,
+    references: Vec<Reference>,
+}
+
+impl Inputs {
+    fn read(tags: &[Vec<String>]) -> Result<Self, Problem> {
+        let mut inputs = Self::default();
+        for (n, tag) in named(tags, "i").enumerate() {
+            if n == MAX_INPUTS {
+                return Err(refuse("i", &format!("more than {MAX_INPUTS} inputs")).into());
+            }
+            let value = tag.get(1).cloned().unwrap_or_default();
+            let id = || {
+                EventId::from_hex(&value)
+                    .map_err(|_not_hex| refuse("i", "expected an event id, hex"))
+            };
+            match tag.get(2).map_or("text", String::as_str) {
+                "text" | "" => inputs.texts.push(value),
+                "job" => inputs.references.push(Reference::Job(id()?)),
+                "event" => inputs.references.push(Reference::Event(id()?)),
+                "url" if inputs.url.is_none() => inputs.url = Some(value),
+                "url" => return Err(refuse("i", "more than one url").into()),
+                _ => {
+                    let expected = "expected an input of type text, url, event or job";
+                    return Err(refuse("i", expected).into());
+                }
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+/// The tags of this name.
+pub(super) fn named<'a>(
+    tags: &'a [Vec<String>],
+    name: &'static str,
+) -> impl Iterator<Item = &'a Vec<String>> {
+    tags.iter()
+        .filter(move |tag| tag.first().is_some_and(|first| first == name))
 }
 
 #[cfg(test)]
@@ -92,6 +162,29 @@ mod tests {
         tags.iter()
             .map(|tag| tag.iter().map(ToString::to_string).collect())
             .collect()
+    }
+
+    fn read(tags: &[Vec<String>]) -> Result<Question, Problem> {
+        Question::read(Form::Catalogue, tags, "")
+    }
+
+    #[test]
+    fn inputs_of_other_types_supply_what_the_question_builds_upon() {
+        let id = "07".repeat(32);
+        let question = read(&tags(&[
+            &["i", &id, "job"],
+            &["i", "relays.get", "text"],
+            &["i", "wss://x.example", "url"],
+            &["i", &id, "event", "wss://hint.example"],
+        ]))
+        .unwrap();
+        assert_eq!(question.params["url"], "wss://x.example");
+        let id = EventId([7; 32]);
+        assert_eq!(
+            question.references,
+            [Reference::Job(id), Reference::Event(id)]
+        );
+        assert_eq!(question.inputs.len(), 4);
     }
 
     fn request(list: &[&[&str]]) -> Event {
@@ -120,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_question_is_read_from_i_param_and_output() {
-        let question = Question::read(&tags(&[
+        let question = read(&tags(&[
             &[],
             &["i", "kinds.list", "text", "wss://x.example", "marker"],
             &["param", "window", "24h"],
@@ -132,7 +225,8 @@ mod tests {
         assert_eq!(question.params.len(), 2);
         assert_eq!(question.params["window"], "24h");
         assert_eq!(question.output, Output::Csv);
-        assert_eq!(question.input.len(), 5);
+        assert_eq!(question.inputs[0].len(), 5);
+        assert!(question.references.is_empty());
     }
 
     #[test]
@@ -141,13 +235,14 @@ mod tests {
             (&[][..], "i"),
             (&[&["i", "a"][..], &["i", "b"]], "i"),
             (&[&["i", "abc", "job"]], "i"),
+            (&[&["i", "a"], &["i", "b", "prompt"]], "i"),
             (
                 &[&["i", "a"], &["param", "x", "1"], &["param", "x", "2"]],
                 "x",
             ),
             (&[&["i", "a"], &["output", "text/html"]], "output"),
         ] {
-            let problem = Question::read(&tags(list)).unwrap_err();
+            let problem = read(&tags(list)).unwrap_err();
             assert_eq!(problem.code, "invalid_param", "{list:?}");
             assert!(problem.message.starts_with(&format!("{param}: ")));
         }

@@ -16,6 +16,8 @@ pub(super) enum Part {
     Queue,
     /// Asking the catalogue and publishing answers.
     Answers,
+    /// Taking answers to other relays.
+    Deliveries,
 }
 
 /// Tells the supervisor how the service is: ready when intake and queue have worked and nothing
@@ -23,7 +25,7 @@ pub(super) enum Part {
 #[derive(Debug)]
 pub(super) struct Report {
     context: ServiceContext,
-    parts: Mutex<[Option<Result<(), String>>; 4]>,
+    parts: Mutex<[Option<Result<(), String>>; 5]>,
 }
 
 impl Report {

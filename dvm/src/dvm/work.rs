@@ -6,15 +6,16 @@ use std::time::Duration;
 use bigbrotr_core::backoff::Backoff;
 use bigbrotr_core::event::Event;
 use bigbrotr_core::service::ServiceContext;
-use bigbrotr_schema::catalog::{Answer, CatalogError};
 use bigbrotr_schema::store::{Job, JobOutcome};
 use tokio::sync::Semaphore;
 
+use super::chain::Chained;
 use super::envelope::{self, Opened};
 use super::metrics::Ending;
-use super::question::Question;
+use super::question::{self, Form, Question};
 use super::report::{Part, Report};
-use super::{DvmError, DvmService, table};
+use super::result::Outcome;
+use super::{DvmError, DvmService};
 use crate::limits::DRAIN;
 use crate::problem::Problem;
 
@@ -26,10 +27,15 @@ const BACKOFF: Backoff = Backoff {
     jitter: 0.2,
 };
 
+/// How soon a job is looked at again that waits for another one: seconds.
+const CHAIN_PAUSE: i64 = 1;
+
 /// What became of an attempt to answer.
 enum Attempt {
     /// There is an answer, or an error for the customer.
-    Answered(JobOutcome, Event),
+    Answered(JobOutcome, Vec<Event>),
+    /// The job that it builds upon has no result yet.
+    Wait,
     /// The database is away: try again.
     Later,
 }
@@ -130,8 +136,12 @@ impl DvmService {
 
     async fn answer(&self, job: &Job, report: &Report) -> Result<Ending, DvmError> {
         let request = &job.request;
-        let (outcome, answer) = match self.attempt(job).await? {
-            Attempt::Answered(outcome, answer) => (outcome, answer),
+        let (outcome, answers) = match self.attempt(job).await? {
+            Attempt::Answered(outcome, answers) => (outcome, answers),
+            Attempt::Wait => {
+                self.store.release_job(&request.id, CHAIN_PAUSE).await?;
+                return Ok(Ending::Retried);
+            }
             Attempt::Later => {
                 report.broken(Part::Answers, &"the database does not answer questions");
                 let pause = BACKOFF.delay(job.attempts.saturating_sub(1), &mut rand::rng());
@@ -140,73 +150,51 @@ impl DvmService {
                 return Ok(Ending::Retried);
             }
         };
-        let answers = std::slice::from_ref(&answer);
-        let mine = self.store.finish_job(&request.id, outcome, answers).await?;
+        let relays = question::answer_relays(request);
+        let mine = self
+            .store
+            .finish_job(&request.id, outcome, &answers, &relays)
+            .await?;
         report.works(Part::Answers);
         if !mine {
             return Ok(Ending::Superseded);
         }
-        self.deliver(request, &answer);
+        self.answered.notify_one();
         Ok(match outcome {
             JobOutcome::Done => Ending::Done,
             JobOutcome::Failed => Ending::Failed,
         })
     }
 
-    /// Asks the catalogue and writes what the customer gets.
+    /// Reads the request, asks and writes what the customer gets.
     async fn attempt(&self, job: &Job) -> Result<Attempt, DvmError> {
         let request = &job.request;
         let failed = |problem: &Problem, seal| -> Result<Attempt, DvmError> {
             let event = self.desk.error(request, problem, seal)?;
-            Ok(Attempt::Answered(JobOutcome::Failed, event))
+            Ok(Attempt::Answered(JobOutcome::Failed, vec![event]))
         };
         let Opened { tags, seal } = match envelope::open(request, &self.desk.keys) {
             Ok(opened) => opened,
             Err(problem) => return failed(&problem, None),
         };
-        let question = match Question::read(&tags) {
+        // The kind may have been configured away since.
+        let form = self.config.form(request.kind).unwrap_or(Form::Catalogue);
+        let content = if seal.is_some() { "" } else { &request.content };
+        let question = match Question::read(form, &tags, content) {
             Ok(question) => question,
             Err(problem) => return failed(&problem, seal),
         };
-        let answer = match self.catalog.run(&question.query, &question.params).await {
-            Ok(answer) => answer,
-            Err(CatalogError::Unavailable(_)) if job.received_at > self.answered_since() => {
-                return Ok(Attempt::Later);
-            }
-            Err(error) => {
-                if let CatalogError::Internal(source) = &error {
-                    tracing::error!(
-                        job.id = %request.id,
-                        query = question.query,
-                        error = source as &dyn std::error::Error,
-                        "a question failed",
-                    );
-                }
-                return failed(&error.into(), seal);
-            }
+        let question = match self.chain(job, question, seal).await? {
+            Chained::Complete(question) => question,
+            Chained::Wait => return Ok(Attempt::Wait),
+            Chained::Refused(problem) => return failed(&problem, seal),
         };
-        let Answer { json, next, .. } = answer;
-        let content = match table::write(&json, question.output) {
-            Ok(content) => content.into_owned(),
-            Err(error) => {
-                tracing::error!(
-                    job.id = %request.id,
-                    error = &error as &dyn std::error::Error,
-                    "an answer is no table",
-                );
-                let problem = Problem::new(500, "internal", "the answer could not be written");
-                return failed(&problem, seal);
+        match Box::pin(self.result(request, &question, seal)).await? {
+            Outcome::Result(events) => Ok(Attempt::Answered(JobOutcome::Done, events)),
+            Outcome::Unavailable(_) if job.received_at > self.answered_since() => {
+                Ok(Attempt::Later)
             }
-        };
-        let content = match seal.map(|seal| seal.encrypt(&self.desk.keys, &content)) {
-            None => content,
-            Some(Ok(sealed)) => sealed,
-            Some(Err(problem)) => return failed(&problem, seal),
-        };
-        let sealed = seal.is_some();
-        let event = self
-            .desk
-            .result(request, &question, content, sealed, next)?;
-        Ok(Attempt::Answered(JobOutcome::Done, event))
+            Outcome::Problem(problem) | Outcome::Unavailable(problem) => failed(&problem, seal),
+        }
     }
 }

@@ -1,13 +1,11 @@
 //! Jobs: what is answered, how, and what is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 
 use bigbrotr_core::event::Event;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_dvm::DvmConfig;
 use bigbrotr_dvm::ask::{JobRequest, Output, Reply};
-use bigbrotr_dvm::dvm::ResultSink;
 use nostr::{EventBuilder, JsonUtil, Keys, Kind, Tag};
 
 use crate::support::{Running, World, eventually, is_final, quick};
@@ -38,7 +36,11 @@ async fn a_job_is_answered_with_the_catalogues_bytes() {
 
     let answers = world.answers(id).await;
     let kinds: Vec<u16> = answers.iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, [7000, 6450], "processing, then the result");
+    assert_eq!(
+        kinds,
+        [7000, 6450, 7000],
+        "processing, then the result, then success"
+    );
     let read = |event: &Event| {
         let event = nostr::Event::from_json(event.to_json()).unwrap();
         Reply::from_event(&event, nostr::EventId::from_byte_array(id.0))
@@ -153,33 +155,6 @@ async fn what_we_answer_is_announced_and_again_only_when_it_changes() {
     Running::start(world.dvm(renamed)).await.stop().await;
     let second = announced().await;
     assert!(second.created_at > first.created_at && second.content.contains("Other"));
-}
-
-#[derive(Default)]
-struct Recorder(Mutex<Vec<(u16, Vec<String>)>>);
-
-impl ResultSink for Recorder {
-    fn send(&self, event: &Event, relays: &[String]) {
-        let sent = (event.kind, relays.to_vec());
-        self.0.lock().unwrap().push(sent);
-    }
-}
-
-#[tokio::test]
-async fn answers_are_handed_over_for_the_relays_that_the_request_names() {
-    let world = World::new().await;
-    let service = world.dvm(quick());
-    let sink = Arc::new(Recorder::default());
-    service.deliver_through(sink.clone());
-    let dvm = Running::start(service).await;
-    let mut request = JobRequest::new("events.stats");
-    world.answer(world.send(&request).await).await;
-    request.relays = vec!["wss://x.example".into(), "wss://y.example".into()];
-    world.answer(world.send(&request).await).await;
-    dvm.stop().await;
-    let relays = request.relays;
-    let sent = sink.0.lock().unwrap().clone();
-    assert_eq!(sent, [(7000, relays.clone()), (6450, relays)]);
 }
 
 #[tokio::test]

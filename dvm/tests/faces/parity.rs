@@ -19,7 +19,7 @@ async fn value(world: &World, kind: &ParamType) -> String {
         }
     };
     match kind {
-        ParamType::Relay => RELAY.to_owned(),
+        ParamType::Relay | ParamType::Relays => RELAY.to_owned(),
         ParamType::Pubkey => first("pubkeys.list", "pubkey").await,
         ParamType::Integer { .. } => first("kinds.list", "kind").await,
         ParamType::EventId => {
@@ -31,6 +31,8 @@ async fn value(world: &World, kind: &ParamType) -> String {
         ParamType::Window => "all".to_owned(),
         ParamType::Enum(words) => words[0].clone(),
         ParamType::Country => "DE".to_owned(),
+        ParamType::Filter => r#"{"kinds":[1]}"#.to_owned(),
+        ParamType::Groups => "kind".to_owned(),
         ParamType::Text | ParamType::Cursor => "text".to_owned(),
     }
 }

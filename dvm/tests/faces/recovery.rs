@@ -30,7 +30,11 @@ async fn a_request_from_while_the_service_was_down_is_answered_once() {
         dvm.stop().await;
     }
     let answers = world.answers(id).await;
-    assert_eq!(answers.len(), 2, "processing and result: {answers:?}");
+    assert_eq!(
+        answers.len(),
+        3,
+        "processing, result and success: {answers:?}"
+    );
 }
 
 async fn timeless() -> (World, ManualClock) {
@@ -112,7 +116,7 @@ async fn two_machines_on_one_database_answer_each_job_once() {
     for id in ids {
         let answers = world.answers(id).await;
         let finals = answers.iter().filter(|event| is_final(event)).count();
-        assert_eq!((answers.len(), finals), (2, 1), "{answers:?}");
+        assert_eq!((answers.len(), finals), (3, 1), "{answers:?}");
     }
 }
 

@@ -4,138 +4,111 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bigbrotr_crawler::dial::transport::GuardedTransport;
-use bigbrotr_crawler::dial::websocket::WebSocketLimits;
-use bigbrotr_crawler::dial::{Dialer, NetworksConfig};
-use bigbrotr_dvm::ask::{JobRequest, Reply, reply_filter};
-use nostr::{Keys, PublicKey};
-use nostr_sdk::{Client, RelayPoolNotification};
+use bigbrotr_dvm::ask::{Cipher, JobRequest, Output};
+use nostr::PublicKey;
+use serde_json::Value;
 
-use crate::cli::{AskArgs, Options};
-
-/// A question that was answered over Nostr.
-pub(crate) struct Asked {
-    /// The question as it was asked, for people.
-    pub(crate) question: String,
-    /// The content of the result.
-    pub(crate) answer: String,
-}
+use crate::asking::{Answered, Asker, Choice};
+use crate::cli::{AskArgs, AskFormat, Encryption, Options};
+use crate::limits::MAX_PAGES;
 
 /// Asks and prints the answer; what happens in between goes to standard error.
 pub(crate) async fn run(_: &Options, args: &AskArgs) -> anyhow::Result<ExitCode> {
-    let provider = args
-        .provider
-        .as_ref()
-        .map(|key| PublicKey::parse(key).with_context(|| format!("--provider {key}")))
-        .transpose()?;
     let timeout = Duration::from_secs(args.timeout);
-    let asked = ask(
-        &args.relay,
-        provider,
-        &args.name,
-        &args.params,
-        timeout,
-        |status| {
-            eprintln!("{status}");
-        },
-    )
-    .await?;
-    println!("{}", asked.answer);
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Asks a question through a relay, with a key made for the purpose, and waits for the answer.
-/// `on_status` hears of everything that is no answer yet.
-pub(crate) async fn ask(
-    relay: &str,
-    provider: Option<PublicKey>,
-    name: &str,
-    params: &[(String, String)],
-    timeout: Duration,
-    on_status: impl FnMut(String),
-) -> anyhow::Result<Asked> {
-    // The relay is the user's own choice, so it may be on this machine.
-    let networks = NetworksConfig {
-        allow_private: true,
-        ..NetworksConfig::default()
-    };
-    let transport = GuardedTransport::new(Dialer::new(networks)?, WebSocketLimits::default());
-    let keys = Keys::generate();
-    let client = Client::builder()
-        .signer(keys.clone())
-        .websocket_transport(transport)
-        .build();
-    client
-        .add_relay(relay)
-        .await
-        .with_context(|| format!("cannot use relay {relay}"))?;
-    let connected = client.try_connect(timeout).await;
-    if let Some((_, reason)) = connected.failed.iter().next() {
-        bail!("cannot connect to {relay}: {reason}");
-    }
-    let outcome = exchange(&client, &keys, provider, name, params, timeout, on_status).await;
-    client.shutdown().await;
+    let asker = Asker::connect(&args.relay, timeout).await?;
+    let outcome = answer(&asker, args).await;
+    asker.close().await;
     outcome
 }
 
-async fn exchange(
-    client: &Client,
-    keys: &Keys,
-    provider: Option<PublicKey>,
-    name: &str,
-    params: &[(String, String)],
-    timeout: Duration,
-    mut on_status: impl FnMut(String),
-) -> anyhow::Result<Asked> {
-    let mut job = JobRequest::new(name);
-    for (name, value) in params {
+async fn answer(asker: &Asker, args: &AskArgs) -> anyhow::Result<ExitCode> {
+    let seal = args.encrypt.map(|encryption| match encryption {
+        Encryption::Nip04 => Cipher::Nip04,
+        Encryption::Nip44 => Cipher::Nip44,
+    });
+    let mut job = JobRequest::new(&args.name).output(match args.format {
+        AskFormat::Json => Output::Json,
+        AskFormat::Csv => Output::Csv,
+        AskFormat::Table => Output::Plain,
+    });
+    for (name, value) in &args.params {
+        if job.params.contains_key(name) {
+            bail!("{name} is given more than once");
+        }
         job = job.param(name, value);
     }
-    if let Some(provider) = provider {
-        job = job.provider(provider);
-    }
-    let request = job.to_event_builder()?.sign_with_keys(keys)?;
-    // Subscribed before asked: the answer may be quick.
-    let mut notifications = client.notifications();
-    client.subscribe(reply_filter(request.id), None).await?;
-    let sent = client
-        .send_event(&request)
-        .await
-        .context("cannot send the request")?;
-    if let Some((relay, reason)) = sent.failed.iter().next() {
-        bail!("{relay} refused the request: {reason}");
-    }
-    let question = std::iter::once(name.to_owned())
-        .chain(params.iter().map(|(name, value)| format!("{name}={value}")))
-        .collect::<Vec<_>>()
-        .join(" ");
-    let wait = async {
-        loop {
-            let RelayPoolNotification::Event { event, .. } = notifications.recv().await? else {
-                continue;
-            };
-            if provider.is_some_and(|provider| provider != event.pubkey) {
-                continue;
+    let choice = whom(asker, args, &job, seal.is_some()).await?;
+    job.provider = choice.provider;
+    eprintln!(
+        "asking {} through {}",
+        choice.name,
+        choice.relays.join(", ")
+    );
+    for page in 0..MAX_PAGES {
+        let answered = asker
+            .ask(&job, seal, &choice.relays, |status| eprintln!("{status}"))
+            .await?;
+        let (content, next) = match answered {
+            Answered::Result { content, next } => (content, next),
+            Answered::Error { code, message } => {
+                eprintln!("{}: {message}", code.as_deref().unwrap_or("error"));
+                return Ok(ExitCode::FAILURE);
             }
-            match Reply::from_event(&event, request.id) {
-                Some(Reply::Result { content, .. }) => {
-                    return Ok(Asked {
-                        question: question.clone(),
-                        answer: content,
-                    });
-                }
-                Some(Reply::Error { message, .. }) => bail!("the provider answered: {message}"),
-                Some(Reply::Processing) => on_status("processing".to_owned()),
-                Some(Reply::Status { status, message }) => on_status(format!("{status} {message}")),
-                None => {}
+        };
+        let next = next.or_else(|| {
+            let answer: Value = serde_json::from_str(&content).ok()?;
+            answer["meta"]["next"].as_str().map(ToOwned::to_owned)
+        });
+        print(&content, args.format, page == 0);
+        match next {
+            Some(cursor) if args.all => job = job.param("cursor", cursor),
+            Some(cursor) => {
+                eprintln!("there is more: --all, or cursor={cursor}");
+                return Ok(ExitCode::SUCCESS);
             }
+            None => return Ok(ExitCode::SUCCESS),
         }
-    };
-    match tokio::time::timeout(timeout, wait).await {
-        Ok(outcome) => outcome,
-        Err(_elapsed) => bail!(
-            "no answer within {} s; is there a provider on this relay?",
-            timeout.as_secs()
-        ),
+    }
+    bail!("more than {MAX_PAGES} pages: ask for less, or page by cursor=");
+}
+
+/// Finds whom to ask: as the user says, or as announced.
+async fn whom(
+    asker: &Asker,
+    args: &AskArgs,
+    job: &JobRequest,
+    sealed: bool,
+) -> anyhow::Result<Choice> {
+    if let Some(key) = &args.provider {
+        let provider = PublicKey::parse(key).with_context(|| format!("--provider {key}"))?;
+        return Ok(Choice {
+            provider: Some(provider),
+            name: key.clone(),
+            relays: asker.relays().to_vec(),
+        });
+    }
+    let choice = asker.choose(job, sealed).await;
+    if sealed && choice.provider.is_none() {
+        bail!(
+            "nobody on {} announces that they answer {} encrypted. Hint: say who with --provider",
+            asker.relays().join(", "),
+            job.query
+        );
+    }
+    Ok(choice)
+}
+
+fn print(content: &str, format: AskFormat, first: bool) {
+    match format {
+        AskFormat::Json => println!("{content}"),
+        // Each page begins with the names of its columns.
+        AskFormat::Csv | AskFormat::Table => {
+            let skip = if first {
+                0
+            } else {
+                content.find('\n').map_or(0, |end| end + 1)
+            };
+            print!("{}", &content[skip..]);
+        }
     }
 }

@@ -1,47 +1,79 @@
 //! `bigbrotr query`: the catalogue, asked here.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use bigbrotr_core::clock::SystemClock;
-use bigbrotr_schema::catalog::{Catalog, CatalogError};
+use bigbrotr_schema::catalog::Catalog;
 
 use crate::cli::{Options, QueryArgs};
 use crate::database::Database;
 use crate::settings::Settings;
 
-/// Answers a question with the same bytes as the DVM and REST; errors go to standard output too,
+/// A question of a batch.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    query: String,
+    #[serde(default)]
+    params: BTreeMap<String, String>,
+}
+
+/// Answers questions with the same bytes as the DVM and REST; errors go to standard output too,
 /// with exit code 1.
 pub(crate) async fn run(options: &Options, args: QueryArgs) -> anyhow::Result<ExitCode> {
     let settings = super::quiet(options)?;
     let database = Database::open_for_command(&settings, Arc::new(SystemClock)).await?;
-    let outcome = answer(&database, &settings, args).await;
+    let outcome = answer_all(&database, &settings, args).await;
     database.close().await?;
-    match outcome? {
-        Ok(json) => {
-            println!("{json}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            println!("{}", error.to_json());
-            Ok(ExitCode::FAILURE)
-        }
-    }
+    Ok(if outcome? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-async fn answer(
+/// Says whether all questions had answers.
+async fn answer_all(
     database: &Database,
     settings: &Settings,
     args: QueryArgs,
-) -> anyhow::Result<Result<String, CatalogError>> {
+) -> anyhow::Result<bool> {
     // Nobody folds new events while no node runs.
     database.store.rollup_to_end().await?;
     let additions = settings.implementation.catalog()?;
     let catalog = Catalog::load(database.store.clone(), &additions).await?;
-    let params: BTreeMap<String, String> = args.params.into_iter().collect();
-    Ok(catalog
-        .run(&args.name, &params)
-        .await
-        .map(|answer| answer.json))
+    if !args.batch {
+        let params = args.params.into_iter().collect();
+        return answer(&catalog, &args.name, &params).await;
+    }
+    let mut all = true;
+    for (n, line) in std::io::stdin().lock().lines().enumerate() {
+        let line = line.context("cannot read standard input")?;
+        let question: Question = serde_json::from_str(&line).with_context(|| {
+            format!(
+                "line {}: expected {{\"query\": …, \"params\": {{…}}}}",
+                n + 1
+            )
+        })?;
+        all &= answer(&catalog, &question.query, &question.params).await?;
+    }
+    Ok(all)
+}
+
+/// Prints the answer, or the error; says which it was.
+async fn answer(
+    catalog: &Catalog,
+    name: &str,
+    params: &BTreeMap<String, String>,
+) -> anyhow::Result<bool> {
+    let answered = catalog.run(name, params).await;
+    let is_answer = answered.is_ok();
+    let json = answered.map_or_else(|error| error.to_json(), |answer| answer.json);
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{json}").context("cannot write the answer")?;
+    Ok(is_answer)
 }

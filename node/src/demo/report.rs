@@ -8,8 +8,8 @@ use anyhow::Context;
 use bigbrotr_schema::catalog::Catalog;
 use serde_json::Value;
 
+use super::Asked;
 use super::farm::Farm;
-use crate::commands::Asked;
 use crate::node::{Node, Places};
 use crate::summary::count;
 

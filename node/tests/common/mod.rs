@@ -45,7 +45,13 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node on free ports and waits for its summary.
     pub(crate) fn start(data_dir: &Path, more: &[&str]) -> Self {
+        Self::start_with(data_dir, more, &[])
+    }
+
+    /// As [`Node::start`], with variables of the environment.
+    pub(crate) fn start_with(data_dir: &Path, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = bigbrotr(data_dir);
+        command.envs(variables.iter().copied());
         for flag in ["--relay-listen", "--api-listen", "--metrics-listen"] {
             command.args([flag, "127.0.0.1:0"]);
         }

@@ -12,7 +12,9 @@
 //! ```
 //!
 //! `param` lines give name, type, `?` or `= default`, and help. Types are those of [`ParamType`].
-//! In the SQL, `:name` stands for a parameter's value, null when it is not given.
+//! In the SQL, `:name` stands for a parameter's value, null when it is not given; a filter stands
+//! for conditions (see [`super::filter`]), and an entry has one at most, which is required.
+//! `refuse_param(name, message)` refuses a parameter for what the database has.
 //!
 //! An entry with `order` lines is a list. Its parameters `sort` (when there are several orders),
 //! `limit` and `cursor`, its ORDER BY, its LIMIT and its paging by keyset follow from the header;
@@ -115,6 +117,10 @@ impl Entry {
         }
         if entry.sql.is_empty() {
             return Err(fail("there is no SQL after the header".to_owned()));
+        }
+        let mut filters = entry.params.iter().filter(|p| p.kind == ParamType::Filter);
+        if filters.next().is_some_and(|filter| filter.optional) || filters.next().is_some() {
+            return Err(fail("one filter at most, and a required one".to_owned()));
         }
         if !entry.orders.is_empty() {
             entry.shape = Shape::List;

@@ -1,5 +1,6 @@
 //! The parameters of questions: types, bounds and bringing values into their canonical form.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bigbrotr_core::network::Network;
@@ -9,6 +10,8 @@ use nostr::{EventId, PublicKey};
 use serde_json::{Value, json};
 
 use super::error::CatalogError;
+use super::filter;
+use crate::limits::{MAX_FILTERS, MAX_GROUP_CHARS, MAX_GROUPS, MAX_RELAYS};
 
 /// The windows of time that statistics exist for.
 pub(crate) const WINDOWS: [&str; 5] = ["1h", "24h", "7d", "30d", "all"];
@@ -44,6 +47,12 @@ pub enum ParamType {
     Enum(Vec<String>),
     /// A relay URL, in any form that the normaliser accepts.
     Relay,
+    /// Up to ten relay URLs, with blanks between them.
+    Relays,
+    /// A NIP-01 filter, or a list of up to ten: JSON.
+    Filter,
+    /// Up to three fields or names of tags to group events by, with commas between them.
+    Groups,
     /// A public key: hex, npub or nprofile.
     Pubkey,
     /// An event id: hex, note or nevent.
@@ -70,6 +79,9 @@ impl ParamType {
         match name {
             "window" => Ok(Self::Window),
             "relay" => Ok(Self::Relay),
+            "relays" => Ok(Self::Relays),
+            "filter" => Ok(Self::Filter),
+            "groups" => Ok(Self::Groups),
             "pubkey" => Ok(Self::Pubkey),
             "event-id" => Ok(Self::EventId),
             "country" => Ok(Self::Country),
@@ -101,7 +113,7 @@ impl ParamType {
             }
             _ => Err(format!(
                 "unknown type {name:?}: expected window, integer, enum, network, kind, relay, \
-                 pubkey, event-id, country or text"
+                 relays, filter, groups, pubkey, event-id, country or text"
             )),
         }
     }
@@ -119,6 +131,7 @@ impl ParamType {
     pub(crate) fn to_json(&self, canonical: &str) -> Value {
         match self {
             Self::Integer { .. } => canonical.parse::<i64>().map_or(Value::Null, |n| json!(n)),
+            Self::Filter => filter::to_json(canonical),
             _ => json!(canonical),
         }
     }
@@ -131,6 +144,19 @@ impl fmt::Display for ParamType {
             Self::Integer { min, max } => write!(f, "integer {min} to {max}"),
             Self::Enum(words) => f.write_str(&words.join(", ")),
             Self::Relay => f.write_str("relay URL"),
+            Self::Relays => write!(
+                f,
+                "relay URLs with blanks between them, at most {MAX_RELAYS}"
+            ),
+            Self::Filter => write!(
+                f,
+                "NIP-01 filter, or a list of at most {MAX_FILTERS} (JSON)"
+            ),
+            Self::Groups => write!(
+                f,
+                "id, pubkey, created_at, kind, content, root, reply or the name of a tag; at most \
+                 {MAX_GROUPS} with commas between them"
+            ),
             Self::Pubkey => f.write_str("public key (hex, npub or nprofile)"),
             Self::EventId => f.write_str("event id (hex, note or nevent)"),
             Self::Country => f.write_str("country (two letters, ISO 3166-1 alpha-2)"),
@@ -161,20 +187,33 @@ impl Param {
                 Ok(number) if (*min..=*max).contains(&number) => Ok(number.to_string()),
                 _ => Err(refuse(&format!("an {}", self.kind))),
             },
-            ParamType::Relay => {
-                // Private addresses can be asked about where they are archived.
-                let policy = UrlPolicy {
-                    allow_private: true,
-                    keep_query: true,
+            ParamType::Relay => self.relay(value),
+            ParamType::Relays => {
+                let mut urls = BTreeSet::new();
+                for url in value.split_ascii_whitespace().take(MAX_RELAYS + 1) {
+                    urls.insert(self.relay(url)?);
+                }
+                if !(1..=MAX_RELAYS).contains(&urls.len()) {
+                    return Err(refuse(&format!("1 to {MAX_RELAYS} relay URLs")));
+                }
+                Ok(urls.into_iter().collect::<Vec<_>>().join(" "))
+            }
+            ParamType::Filter => filter::read(value)
+                .map(|filters| filter::canonical(&filters))
+                .map_err(|reason| {
+                    CatalogError::invalid(&self.name, format!("{}: {reason}", self.name))
+                }),
+            ParamType::Groups => {
+                let names: Vec<&str> = value.split(',').map(str::trim).collect();
+                let is_name = |name: &&str| {
+                    (1..=MAX_GROUP_CHARS).contains(&name.chars().count())
+                        && !name.contains(char::is_control)
                 };
-                RelayUrl::parse(value, &policy)
-                    .map(|url| url.as_str().to_owned())
-                    .map_err(|error| {
-                        CatalogError::invalid(
-                            &self.name,
-                            format!("{}: not a relay URL: {error}", self.name),
-                        )
-                    })
+                let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
+                if names.len() > MAX_GROUPS || !distinct || !names.iter().all(is_name) {
+                    return Err(refuse(&self.kind.to_string()));
+                }
+                Ok(names.join(","))
             }
             ParamType::Pubkey => {
                 pubkey(value).ok_or_else(|| refuse("a public key as hex, npub or nprofile"))
@@ -195,6 +234,22 @@ impl Param {
                 Ok(value.to_owned())
             }
         }
+    }
+}
+
+impl Param {
+    fn relay(&self, url: &str) -> Result<String, CatalogError> {
+        // Private addresses can be asked about where they are archived.
+        let policy = UrlPolicy {
+            allow_private: true,
+            keep_query: true,
+        };
+        RelayUrl::parse(url, &policy)
+            .map(|url| url.as_str().to_owned())
+            .map_err(|error| {
+                let message = format!("{}: not a relay URL: {error}", self.name);
+                CatalogError::invalid(&self.name, message)
+            })
     }
 }
 
@@ -252,6 +307,13 @@ mod tests {
             ("network", "tor", "tor"),
             ("country", "de", "DE"),
             ("window", "7d", "7d"),
+            (
+                "relays",
+                " wss://b.example  WSS://A.example/ wss://b.example",
+                "wss://a.example wss://b.example",
+            ),
+            ("filter", r#"[{"kinds":[1]}]"#, r#"{"kinds":[1]}"#),
+            ("groups", "pubkey, t", "pubkey,t"),
         ] {
             assert_eq!(param(kind).canonical(value).unwrap(), expected);
         }
@@ -268,6 +330,14 @@ mod tests {
             ("country", "DEU"),
             ("country", "é"),
             ("text", "a\0b"),
+            ("relays", " "),
+            ("relays", "wss://a.example b"),
+            ("filter", "{"),
+            ("filter", r#"{"limit":1}"#),
+            ("groups", ""),
+            ("groups", "a,b,c,d"),
+            ("groups", "a,a"),
+            ("groups", "a\0"),
         ] {
             let error = param(kind).canonical(value).unwrap_err();
             assert_eq!(error.code(), "invalid_param", "{kind} {value}");

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use bigbrotr_core::error_chain::error_chain;
+use bigbrotr_core::filter::Filter;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value, json};
+use sqlx::postgres::PgArguments;
 use sqlx::{
-    AssertSqlSafe, Column, Executor, Postgres, Row, SqlSafeStr, Statement as _, Transaction,
+    Arguments, AssertSqlSafe, Column, Executor, Postgres, Row, SqlSafeStr, Statement as _,
+    Transaction,
 };
 
 use super::entry::{Entry, Shape};
 use super::error::{CatalogError, LoadError};
+use super::filter;
 use super::param::ParamType;
 use super::statement::{Body, Statement};
 use super::{CATALOG, Catalog};
@@ -54,6 +58,7 @@ impl Catalog {
         let values = canonical(entry, params)?;
         let statement = pick(statements, &values);
         let cursor = read_cursor(statement, &values)?;
+        let filters = self.filters(entry, &values)?;
 
         let mut tx = self.begin().await.map_err(|error| self.refusal(error))?;
         let as_of: i64 = sqlx::query_scalar("select as_of from as_of")
@@ -64,7 +69,7 @@ impl Catalog {
             .get("limit")
             .and_then(|limit| limit.parse().ok())
             .unwrap_or(1);
-        let mut query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
+        let mut arguments = PgArguments::default();
         for bind in &statement.binds {
             let value = match bind.strip_prefix("cursor ") {
                 Some(n) => {
@@ -75,9 +80,14 @@ impl Catalog {
                 None if bind == "limit" => Some((limit + 1).to_string()),
                 None => values.get(bind).cloned(),
             };
-            query = query.bind(value);
+            let added = arguments.add(value);
+            added.map_err(|error| self.refusal(sqlx::Error::Encode(error).into()))?;
         }
+        let mut query = filter::render(&statement.sql, arguments, &filters, self.store.now());
         let rows = query
+            .build()
+            // A statement with a filter is hardly ever asked twice.
+            .persistent(filters.is_empty())
             .fetch_all(&mut *tx)
             .await
             .map_err(|error| self.refusal(error.into()))?;
@@ -120,7 +130,7 @@ impl Catalog {
             )
         };
         let body = Body::new(entry)?;
-        let columns = self.describe(&body.sql).await.map_err(refused)?;
+        let columns = self.describe(&body).await.map_err(refused)?;
         for column in entry.orders.iter().flat_map(|order| &order.columns) {
             if !columns.contains(&column.name) {
                 let reason = format!("an order uses {}, which is no column", column.name);
@@ -135,9 +145,10 @@ impl Catalog {
     }
 
     /// Prepares a statement; returns the names of its columns.
-    async fn describe(&self, sql: &str) -> Result<Vec<String>, StoreError> {
+    async fn describe(&self, body: &Body) -> Result<Vec<String>, StoreError> {
         let mut tx = self.begin().await?;
-        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        let sample = filter::render(&body.sql, nulls(body.binds.len())?, &filter::sample(), 0);
+        let sql = AssertSqlSafe(sample.into_string()).into_sql_str();
         let statement = (&mut *tx).prepare(sql).await?;
         let columns = statement
             .columns()
@@ -151,11 +162,10 @@ impl Catalog {
     /// Plans a statement and checks what it may touch, which preparing alone does not.
     async fn explain(&self, statement: &Statement) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let mut query = sqlx::query(AssertSqlSafe(format!("explain {}", statement.sql)));
-        for _ in &statement.binds {
-            query = query.bind(None::<String>);
-        }
-        query.execute(&mut *tx).await?;
+        let explain = format!("explain {}", statement.sql);
+        let arguments = nulls(statement.binds.len())?;
+        let mut query = filter::render(&explain, arguments, &filter::sample(), 0);
+        query.build().persistent(false).execute(&mut *tx).await?;
         tx.rollback().await?;
         Ok(())
     }
@@ -179,7 +189,50 @@ impl Catalog {
         Ok(self.store.public.begin_with(AssertSqlSafe(begin)).await?)
     }
 
+    /// Reads the question's filter, and refuses what cannot be told from what is kept of events.
+    fn filters(
+        &self,
+        entry: &Entry,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Vec<Filter>, CatalogError> {
+        let kept = self.store.archive_config();
+        let mut filters = Vec::new();
+        for param in &entry.params {
+            let Some(value) = values.get(&param.name) else {
+                continue;
+            };
+            let refuse = |what: &str| {
+                let message = format!("{}: this archive keeps no {what}", param.name);
+                Err(CatalogError::invalid(&param.name, message))
+            };
+            match param.kind {
+                ParamType::Filter => {
+                    let read = filter::read(value);
+                    filters = read.map_err(|reason| CatalogError::invalid(&param.name, reason))?;
+                    if filter::needs_tags(&filters) && !kept.tags {
+                        return refuse("tags");
+                    }
+                }
+                ParamType::Groups => {
+                    const FIELDS: [&str; 5] = ["id", "pubkey", "created_at", "kind", "content"];
+                    let mut names = value.split(',');
+                    if names.any(|name| !FIELDS.contains(&name)) && !kept.tags {
+                        return refuse("tags");
+                    }
+                    if value.split(',').any(|name| name == "content") && !kept.content {
+                        return refuse("content");
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(filters)
+    }
+
     fn refusal(&self, error: StoreError) -> CatalogError {
+        if let Some((param, message)) = error.refused_param() {
+            return CatalogError::InvalidParam { param, message };
+        }
         if error.is_timeout() {
             CatalogError::Timeout {
                 limit_seconds: self.store.config.query_timeout.as_secs(),
@@ -213,6 +266,16 @@ impl Catalog {
             next: None,
         })
     }
+}
+
+/// As many values that are not given.
+fn nulls(count: usize) -> Result<PgArguments, StoreError> {
+    let mut arguments = PgArguments::default();
+    for _ in 0..count {
+        let added = arguments.add(None::<String>);
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
 }
 
 /// Describes an entry as the question `catalog` lists it.

@@ -2,12 +2,14 @@
 
 use super::entry::{Entry, Order, OrderColumn};
 use super::error::LoadError;
+use super::filter::{MARK, Part};
+use super::param::ParamType;
 
 /// The SELECT of an entry's file with its parameters bound.
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) sql: String,
-    binds: Vec<String>,
+    pub(crate) binds: Vec<String>,
 }
 
 /// The SQL of an entry in one of its orders. Values are bound as text, in the order of `binds`.
@@ -112,6 +114,10 @@ fn after(columns: &[OrderColumn], position: usize) -> String {
 
 /// Replaces `:name` by the parameter's position, outside of quotes, comments and casts.
 fn substitute(entry: &Entry, binds: &mut Vec<String>) -> Result<String, LoadError> {
+    if entry.sql.contains(MARK) {
+        let reason = "the SQL has a control character".to_owned();
+        return Err(LoadError::new(&entry.file, reason));
+    }
     let mut out = String::with_capacity(entry.sql.len());
     let mut rest = entry.sql.as_str();
     while let Some(at) = rest.find([':', '\'', '"', '-', '$']) {
@@ -137,6 +143,11 @@ fn substitute(entry: &Entry, binds: &mut Vec<String>) -> Result<String, LoadErro
                 .find(|c: char| !(c.is_ascii_lowercase() || c == '_'))
                 .unwrap_or(after.len());
             let name = &after[..end];
+            if let Some(mark) = filter_mark(entry, name) {
+                out.push_str(&mark);
+                rest = &after[end..];
+                continue;
+            }
             let param = entry
                 .param(name)
                 .ok_or_else(|| fail(format!("the SQL uses :{name}, which is no parameter")))?;
@@ -156,6 +167,16 @@ fn substitute(entry: &Entry, binds: &mut Vec<String>) -> Result<String, LoadErro
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// The mark for a part of a filter, where the name is one.
+fn filter_mark(entry: &Entry, name: &str) -> Option<String> {
+    Part::of(name)
+        .find(|(param, _)| {
+            let param = entry.param(param);
+            param.is_some_and(|param| param.kind == ParamType::Filter)
+        })
+        .map(|(_, part)| part.mark())
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use sqlx::{Connection, PgConnection};
 use crate::helper::{connect, execute};
 
 /// The views that answer the catalogue's questions. Nothing else can be read.
-const PUBLIC_VIEWS: [&str; 16] = [
+const PUBLIC_VIEWS: [&str; 19] = [
     "archived_events",
     "as_of",
+    "event_relays_by_number",
+    "events_by_number",
     "events_series",
     "events_statistics",
     "kind_counts_by_relay",
@@ -18,6 +20,7 @@ const PUBLIC_VIEWS: [&str; 16] = [
     "pubkey_counts_by_relay",
     "pubkey_counts_total",
     "pubkey_keys",
+    "pubkey_kind_counts_total",
     "relay_checks",
     "relay_coverage",
     "relay_keys",
@@ -27,10 +30,13 @@ const PUBLIC_VIEWS: [&str; 16] = [
 ];
 
 /// The functions of ours that views and questions use.
-const PUBLIC_FUNCTIONS: [&str; 5] = [
+const PUBLIC_FUNCTIONS: [&str; 8] = [
+    "event_group_key(text,bytea,bytea,bigint,integer,json,json)",
+    "first_tag(json,text,text)",
     "json_text(json)",
     "kind_class(integer)",
     "nip11_nips(json)",
+    "refuse_param(text,text)",
     "window_number(text)",
     "window_seconds(text)",
 ];
