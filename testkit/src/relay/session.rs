@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bigbrotr_core::event::Pubkey;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{ClientMessage, ClientMessageError, RelayMessage, ReplyPrefix};
 use futures_util::StreamExt;
@@ -34,8 +35,9 @@ struct Session {
     out: Outbox,
     subs: HashMap<String, Subscription>,
     reconciliations: HashMap<String, Negentropy<'static, NegentropyStorageVector>>,
+    number: u64,
     challenge: String,
-    authenticated: bool,
+    authenticated: Option<Pubkey>,
 }
 
 /// A live subscription.
@@ -112,7 +114,8 @@ impl Session {
             out: Outbox::default(),
             subs: HashMap::new(),
             reconciliations: HashMap::new(),
-            authenticated: false,
+            number,
+            authenticated: None,
         };
         if session.shared.config.auth.challenges() {
             session.challenge();
@@ -204,9 +207,15 @@ impl Session {
         self.say(&RelayMessage::Auth { challenge });
     }
 
+    /// Counts the client among those who read.
+    fn reads(&self) {
+        let counters = &self.shared.counters;
+        counters.begin_reading(self.number, self.authenticated);
+    }
+
     /// Says whether the client still has to authenticate before it may read.
     fn must_authenticate_to_read(&self) -> bool {
-        self.shared.config.auth.guards_reads() && !self.authenticated
+        self.shared.config.auth.guards_reads() && self.authenticated.is_none()
     }
 }
 
