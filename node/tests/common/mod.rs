@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) mod sync;
+
 /// How long anything may take on a busy machine before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -45,7 +47,13 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node on free ports and waits for its summary.
     pub(crate) fn start(data_dir: &Path, more: &[&str]) -> Self {
+        Self::start_with(data_dir, more, &[])
+    }
+
+    /// As [`Node::start`], with these environment variables.
+    pub(crate) fn start_with(data_dir: &Path, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = bigbrotr(data_dir);
+        command.envs(variables.iter().copied());
         for flag in ["--relay-listen", "--api-listen", "--metrics-listen"] {
             command.args([flag, "127.0.0.1:0"]);
         }
