@@ -118,8 +118,16 @@ export function forged(now) {
   ]
 }
 
-/** Notes published while the node watches. */
-export function fresh(count) {
+/** Events with an expiry (NIP-40), by what it is. Relays differ in what they do with them. */
+export function expiring(now) {
+  return [-86_400, -60, 3_600, 86_400].flatMap(left => Array.from({ length: 5 }, (_, n) => ({
+    name: left < 0 ? `expired ${-left} s ago` : `expires in ${left} s`,
+    event: sign(n, 1, now - 20 * DAY + n, `gone in ${left} s`, [['expiration', String(now + left)]]),
+  })))
+}
+
+/** Notes published while the node watches, others for each relay. */
+export function fresh(count, relay = '') {
   const now = Math.floor(Date.now() / 1_000)
-  return Array.from({ length: count }, (_, n) => sign(n, 1, now, `live ${n} of ${now}`))
+  return Array.from({ length: count }, (_, n) => sign(n, 1, now, `live ${n} of ${now} ${relay}`))
 }

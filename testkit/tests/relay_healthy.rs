@@ -358,3 +358,39 @@ async fn stopping_ends_everything_and_frees_the_port() {
     assert_eq!(again.url(), url);
     drop(again);
 }
+
+#[tokio::test]
+async fn clients_that_read_at_once_are_counted_by_who_they_are() {
+    let (relay, mut first) = relay(SimRelayConfig {
+        auth: AuthPolicy::Reads,
+        ..SimRelayConfig::default()
+    })
+    .await;
+    let everything = [Filter::default()];
+    let (one, another) = (author_keys(9, 1), author_keys(9, 2));
+    // Refused: nobody reads yet.
+    first.req_until_eose("s", &everything).await.unwrap();
+    assert_eq!(relay.stats().most_readers, 0);
+    let url = relay.url();
+    first.authenticate(&url, &one, NOW).await.unwrap();
+    first.req_until_eose("s", &everything).await.unwrap();
+    let mut same = TestClient::connect(&url).await.unwrap();
+    same.req_until_eose("s", &everything).await.unwrap();
+    same.authenticate(&url, &one, NOW).await.unwrap();
+    same.req_until_eose("s", &everything).await.unwrap();
+    assert_eq!(relay.stats().most_readers, 1);
+    // One after the other is not at once.
+    drop((first, same));
+    while relay.stats().open_sessions > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut open = Vec::new();
+    for (most, keys) in [(1, &another), (2, &one)] {
+        let mut client = TestClient::connect(&url).await.unwrap();
+        client.req_until_eose("s", &everything).await.unwrap();
+        client.authenticate(&url, keys, NOW).await.unwrap();
+        client.req_until_eose("s", &everything).await.unwrap();
+        assert_eq!(relay.stats().most_readers, most);
+        open.push(client);
+    }
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bigbrotr_core::event::Pubkey;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{ClientMessage, ClientMessageError, RelayMessage, ReplyPrefix};
 use futures_util::StreamExt;
@@ -37,8 +38,9 @@ struct Session {
     reconciliations: HashMap<String, Reconciliation>,
     /// Answers of reconciliations that wait for the next REQ.
     held: Vec<String>,
+    number: u64,
     challenge: String,
-    authenticated: bool,
+    authenticated: Option<Pubkey>,
 }
 
 /// A live subscription.
@@ -116,7 +118,8 @@ impl Session {
             subs: HashMap::new(),
             reconciliations: HashMap::new(),
             held: Vec::new(),
-            authenticated: false,
+            number,
+            authenticated: None,
         };
         if session.shared.config.auth.challenges() {
             session.challenge();
@@ -215,9 +218,15 @@ impl Session {
         self.say(&RelayMessage::Auth { challenge });
     }
 
+    /// Counts the client among those who read.
+    fn reads(&self) {
+        let counters = &self.shared.counters;
+        counters.begin_reading(self.number, self.authenticated);
+    }
+
     /// Says whether the client still has to authenticate before it may read.
     fn must_authenticate_to_read(&self) -> bool {
-        self.shared.config.auth.guards_reads() && !self.authenticated
+        self.shared.config.auth.guards_reads() && self.authenticated.is_none()
     }
 }
 

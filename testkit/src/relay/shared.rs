@@ -99,6 +99,7 @@ impl Shared {
 
     pub(super) fn unregister(&self, session: u64) {
         lock(&self.live).remove(&session);
+        self.counters.end_reading(session);
         self.counters.open_sessions.fetch_sub(1, Ordering::Relaxed);
         *lock(&self.last_end) = Some(Instant::now());
     }

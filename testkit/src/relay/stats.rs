@@ -1,6 +1,6 @@
 //! What a simulated relay saw and did.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +19,9 @@ pub struct RelayStats {
     pub sessions: u64,
     /// WebSocket sessions open now.
     pub open_sessions: usize,
+    /// The most clients that were reading at once: who has asked for events over a connection that
+    /// is still open. Connections that authenticated as the same key are one client.
+    pub most_readers: usize,
     /// NIP-11 documents asked for.
     pub information_requests: u64,
     /// REQ messages received.
@@ -56,11 +59,19 @@ pub struct RecordedReq {
     pub filters: Vec<Filter>,
 }
 
+/// Who reads now, by session.
+#[derive(Debug, Default)]
+struct Readers {
+    now: HashMap<u64, Option<Pubkey>>,
+    most: usize,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) connections: AtomicU64,
     pub(super) sessions: AtomicU64,
     pub(super) open_sessions: AtomicUsize,
+    readers: Mutex<Readers>,
     pub(super) information_requests: AtomicU64,
     pub(super) req_count: AtomicU64,
     pub(super) count_count: AtomicU64,
@@ -97,6 +108,20 @@ impl Counters {
         });
     }
 
+    /// Notes that a session asks for events.
+    pub(super) fn begin_reading(&self, session: u64, who: Option<Pubkey>) {
+        let mut readers = lock(&self.readers);
+        readers.now.insert(session, who);
+        let known: HashSet<&Pubkey> = readers.now.values().flatten().collect();
+        let unknown = readers.now.values().filter(|who| who.is_none()).count();
+        readers.most = readers.most.max(known.len() + unknown);
+    }
+
+    /// Notes that a session has ended.
+    pub(super) fn end_reading(&self, session: u64) {
+        lock(&self.readers).now.remove(&session);
+    }
+
     pub(super) fn record_authenticated(&self, pubkey: Pubkey) {
         let mut authenticated = lock(&self.authenticated);
         if authenticated.len() < MAX_RECORDED {
@@ -110,6 +135,7 @@ impl Counters {
             connections: get(&self.connections),
             sessions: get(&self.sessions),
             open_sessions: self.open_sessions.load(Ordering::Relaxed),
+            most_readers: lock(&self.readers).most,
             information_requests: get(&self.information_requests),
             req_count: get(&self.req_count),
             reqs: lock(&self.reqs).iter().cloned().collect(),

@@ -48,6 +48,7 @@ impl Session {
         if self.must_authenticate_to_read() {
             return self.closed(sub_id, auth_required());
         }
+        self.reads();
         let faults = self.shared.take_faults(|fault| match fault {
             Fault::Read(fault) => Some(fault),
             _ => None,

@@ -97,6 +97,7 @@ impl Session {
         if self.must_authenticate_to_read() {
             return self.neg_err(sub_id, auth_required());
         }
+        self.reads();
         let faults = self.shared.take_faults(|fault| match fault {
             Fault::Reconcile(fault) => Some(fault),
             _ => None,

@@ -51,7 +51,7 @@ impl Session {
                 WriteFault::Latency(latency) => wait += latency,
             }
         }
-        if self.shared.config.auth.guards_writes() && !self.authenticated {
+        if self.shared.config.auth.guards_writes() && self.authenticated.is_none() {
             return self.ok(id, false, auth_required(), wait);
         }
         if let Err(error) = event.verify() {
@@ -82,16 +82,11 @@ impl Session {
             Err(error) => ReplyPrefix::Invalid.message(error),
             Ok(()) if !fits => ReplyPrefix::Invalid.message("wrong kind, challenge or relay"),
             Ok(()) => {
-                self.authenticated = true;
+                self.authenticated = Some(event.pubkey);
                 self.shared.counters.record_authenticated(event.pubkey);
                 String::new()
             }
         };
-        self.ok(
-            event.id,
-            self.authenticated && message.is_empty(),
-            message,
-            Duration::ZERO,
-        );
+        self.ok(event.id, message.is_empty(), message, Duration::ZERO);
     }
 }
