@@ -257,3 +257,7 @@ pub const NOVELTY_BONUS: Duration = Duration::from_hours(1);
 
 /// As above, for a relay that was never caught up with.
 pub const NEWCOMER_BONUS: Duration = Duration::from_hours(24);
+
+/// How old the events are, by their `created_at`, that may have been published since a question was
+/// asked a moment ago: seconds.
+pub const NEW_EVENT_SECONDS: i64 = 60;

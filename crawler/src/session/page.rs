@@ -31,6 +31,8 @@ pub struct PageLimits {
     pub max_event_bytes: usize,
     /// The most refused messages.
     pub max_refused: u64,
+    /// Events dated from then on (Unix seconds) may have reached the relay after it was asked.
+    pub new_from: Option<i64>,
     /// The longest time for the page.
     pub timeout: Duration,
     /// The longest time without an event taken or the end.
@@ -44,6 +46,7 @@ impl Default for PageLimits {
             max_bytes: limits::MAX_PAGE_BYTES,
             max_event_bytes: limits::MAX_EVENT_BYTES,
             max_refused: limits::MAX_PAGE_REFUSED,
+            new_from: None,
             timeout: limits::PAGE_TIMEOUT,
             idle_timeout: limits::PAGE_IDLE_TIMEOUT,
         }
@@ -62,7 +65,8 @@ pub struct Page {
     pub refused: Refused,
     /// Id and `created_at` of the matching events that were too large, as they claim.
     pub too_large: Vec<(EventId, i64)>,
-    /// Events that came late, for earlier subscriptions of the session.
+    /// Events that came late, for earlier subscriptions of the session, and that the relay had
+    /// when it was asked.
     pub late: u64,
     /// Text received, bytes.
     pub bytes: u64,

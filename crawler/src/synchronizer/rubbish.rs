@@ -25,11 +25,16 @@ pub(super) struct Rubbish {
 }
 
 impl Rubbish {
+    /// Says whether most of what came was no good.
+    pub(super) fn is_most(&self) -> bool {
+        self.bad >= RUBBISH_FROM && self.bad > self.good
+    }
+
     /// Takes note of what came: events that were taken, and messages that were dropped.
     pub(super) fn note(&mut self, good: u64, bad: u64) -> Patience {
         self.good += good;
         self.bad += bad;
-        if bad == 0 || self.bad < RUBBISH_FROM || self.bad <= self.good {
+        if bad == 0 || !self.is_most() {
             return Patience::Fine;
         }
         let pause = Duration::from_secs(1) * 2_u32.saturating_pow(self.pauses);

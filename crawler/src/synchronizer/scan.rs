@@ -28,7 +28,7 @@ use bigbrotr_schema::store::Coverage;
 pub(super) use self::dialogue::{Answer, Question, Rules, ScanError};
 pub(super) use self::span::Span;
 use self::walk::{Advance, Sizes, Stuck, Walk};
-use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, SMALLEST_CAP};
+use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, NEW_EVENT_SECONDS, SMALLEST_CAP};
 
 /// Unix seconds beyond 32 bits with a sign, in 2038: relays refuse such bounds, or answer nothing.
 const FAR_FUTURE: i64 = 1 << 31;
@@ -144,7 +144,7 @@ impl Scan {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Down { walk, top } => self.go_down(walk, top, page, &mut gaps)?,
             Phase::Up { walk, pages_beyond } => self.go_up(walk, pages_beyond, page, &mut gaps)?,
-            Phase::Confirm { .. } if !page.times.is_empty() => {
+            Phase::Confirm { .. } if page.times.iter().any(|time| self.was_there(*time)) => {
                 return Err(ScanError::NothingForBroad);
             }
             Phase::Measure { suspect, next } => {
@@ -183,6 +183,11 @@ impl Scan {
         }
         self.is_shrunk = true;
         may
+    }
+
+    /// Says whether an event of this time was there when the scan began, and has not just come.
+    fn was_there(&self, time: i64) -> bool {
+        time < self.span.goal.saturating_sub(NEW_EVENT_SECONDS)
     }
 
     fn current_limit(&self) -> usize {

@@ -143,6 +143,14 @@ impl<'a> Turn<'a> {
                 if !matches!(error, TurnError::LeaseLost | TurnError::Store(_)) {
                     // What was learnt of the relay on the way outlives the failure.
                     drop(self.record(SyncProgress::default()).await);
+                    if self.rubbish.is_most() {
+                        tracing::debug!(
+                            relay.url = %self.task.relay.url,
+                            error = &error as &dyn std::error::Error,
+                            "relay sends mostly rubbish",
+                        );
+                        return TurnEnd::Failed(TurnError::Rubbish);
+                    }
                 }
                 TurnEnd::Failed(error)
             }
@@ -200,6 +208,7 @@ impl<'a> Turn<'a> {
         is_hole: bool,
     ) -> Result<TurnEnd, TurnError> {
         let mut now = self.shared.clock.now();
+        self.limits.new_from = Some(now - limits::NEW_EVENT_SECONDS);
         if is_hole && let Some(covered) = self.slices.summary().covered_to {
             now = now.max(covered.saturating_add(1));
         }

@@ -10,10 +10,13 @@
 
 mod archive;
 mod caps;
+mod choices;
 mod faults;
+mod gaps;
 mod live;
 mod outage;
 mod reconcile;
 mod resume;
 mod sharing;
+mod standing;
 mod support;

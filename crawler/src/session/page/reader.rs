@@ -105,8 +105,9 @@ impl<'a> Reader<'a> {
                     Err(count) => Err(count),
                 }
             }
-            Ok(RelayMessage::Event { sub_id, .. }) if was_ours(&sub_id) => {
-                self.late += 1;
+            Ok(RelayMessage::Event { sub_id, event }) if was_ours(&sub_id) => {
+                // What was published just now came on time: its subscription was open still.
+                self.late += u64::from(!self.is_new(event));
                 return Step::Progress;
             }
             Ok(RelayMessage::Event { .. }) => Err(Reason::WrongSubscription),
@@ -129,6 +130,16 @@ impl<'a> Reader<'a> {
             Ok(()) => Step::Nothing,
             Err(reason) => self.refuse(reason),
         }
+    }
+
+    /// Says whether an event is dated so late that the relay may not have had it when the page was
+    /// asked for.
+    fn is_new(&self, json: &str) -> bool {
+        Event::from_json(json).is_ok_and(|event| {
+            self.limits
+                .new_from
+                .is_some_and(|from| event.created_at >= from)
+        })
     }
 
     fn check(&mut self, json: &str) -> Result<Event, Reason> {
