@@ -248,9 +248,8 @@ pub const RUBBISH_FROM: u64 = 200;
 /// is left alone for a while.
 pub const RUBBISH_PAUSE: Duration = Duration::from_secs(32);
 
-/// How long a relay that sends rubbish rests: twice as long each time, from the first to the
-/// longest.
-pub const RUBBISH_REST: (Duration, Duration) = (Duration::from_mins(30), Duration::from_hours(48));
+/// The first rest of a relay that sends rubbish, as a part of `put_aside`: half an hour of a day.
+pub const RUBBISH_REST_PART: u32 = 48;
 
 /// How much earlier than its turn a relay comes all of whose events were new lately.
 pub const NOVELTY_BONUS: Duration = Duration::from_hours(1);

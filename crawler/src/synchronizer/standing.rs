@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::config::SynchronizerConfig;
 use super::turn::{TurnEnd, TurnSummary};
-use crate::limits::{NEWCOMER_BONUS, NOVELTY_BONUS, RUBBISH_REST};
+use crate::limits::{NEWCOMER_BONUS, NOVELTY_BONUS, RUBBISH_REST_PART};
 
 /// What a turn says about a relay, at `now` (Unix seconds).
 pub(super) fn verdict(
@@ -36,7 +36,7 @@ pub(super) fn verdict(
     };
     let put_aside = error.and_then(|error| error.put_aside(task.failures));
     let pause = match end {
-        _ if is_rubbish => rest(rests),
+        _ if is_rubbish => rest(config.put_aside, rests),
         _ if put_aside.is_some() => config.put_aside,
         TurnEnd::CaughtUp => config.interval,
         TurnEnd::Yielded | TurnEnd::Stopped => Duration::ZERO,
@@ -70,10 +70,13 @@ fn novelty(before: Option<f32>, turn: &TurnSummary) -> Option<f32> {
     Some(before.map_or(share, |before| f32::midpoint(before, share)))
 }
 
-fn rest(rests: u32) -> Duration {
-    let (first, longest) = RUBBISH_REST;
+/// How long a relay that sends rubbish rests: first a part of the time that others are left alone
+/// for, then twice as long each time.
+fn rest(put_aside: Duration, rests: u32) -> Duration {
     let factor = 2_u32.saturating_pow(rests.saturating_sub(1).min(16));
-    first.saturating_mul(factor).min(longest)
+    (put_aside / RUBBISH_REST_PART)
+        .saturating_mul(factor)
+        .min(put_aside * 2)
 }
 
 #[cfg(test)]
@@ -98,8 +101,9 @@ mod tests {
 
     #[test]
     fn rests_grow_to_a_bound() {
-        assert_eq!(rest(1), RUBBISH_REST.0);
-        assert_eq!(rest(2), RUBBISH_REST.0 * 2);
-        assert_eq!(rest(1_000_000), RUBBISH_REST.1);
+        let day = Duration::from_hours(24);
+        assert_eq!(rest(day, 1), Duration::from_mins(30));
+        assert_eq!(rest(day, 2), Duration::from_hours(1));
+        assert_eq!(rest(day, 1_000_000), day * 2);
     }
 }

@@ -57,7 +57,10 @@ async fn a_relay_that_sends_mostly_rubbish_rests_and_its_refusals_are_counted() 
     let rubbish = relay_with(notes(402, 3_000, 10), [ReadFault::WrongSubscription]).await;
     let other = relay(notes(403, 30, 10)).await;
     let world = World::of(&[&rubbish]).await;
-    let running = world.start(config());
+    let running = world.start(SynchronizerConfig {
+        put_aside: Duration::from_hours(24),
+        ..config()
+    });
     until("it rests", async || {
         put_aside(&world).await.as_deref() == Some("rubbish")
     })
