@@ -27,22 +27,19 @@ async fn a_relay_that_does_not_let_us_read_is_put_aside_by_its_prefix() {
             put_aside: Duration::from_secs(2),
             ..config()
         });
-        match reason {
-            Some(_) => {
-                until("it is put aside", async || {
-                    put_aside(&world).await.as_deref() == reason
-                })
-                .await;
-                let syncs = world.store.list_syncs(1).await.unwrap();
-                assert!(syncs[0].last_error.as_ref().unwrap().contains(words));
-            }
-            None => {
-                until("it failed", async || {
-                    running.metric("bigbrotr_synchronizer_turns_total") >= 3.0
-                })
-                .await;
-                assert_eq!(put_aside(&world).await, None);
-            }
+        if reason.is_some() {
+            until("it is put aside", async || {
+                put_aside(&world).await.as_deref() == reason
+            })
+            .await;
+            let syncs = world.store.list_syncs(1).await.unwrap();
+            assert!(syncs[0].last_error.as_ref().unwrap().contains(words));
+        } else {
+            until("it failed", async || {
+                running.metric("bigbrotr_synchronizer_turns_total") >= 3.0
+            })
+            .await;
+            assert_eq!(put_aside(&world).await, None);
         }
         relay.clear_faults();
         world.covered(&relay, now() - 5).await;

@@ -22,8 +22,13 @@ pub(super) fn parameter(param: &Param, path: &str) -> Value {
         "in": if in_path { "path" } else { "query" },
         "required": in_path || (!param.optional && param.default.is_none()),
         "description": description(param),
-        "schema": schema,
     });
+    if let ParamType::Filter = param.kind {
+        // The value is a JSON document, and described as such.
+        described["content"] = json!({ "application/json": { "schema": schema } });
+    } else {
+        described["schema"] = schema;
+    }
     let example = match &param.default {
         Some(default) => Some(value(&param.kind, default)),
         None => example(param),
@@ -50,11 +55,13 @@ fn example(param: &Param) -> Option<Value> {
     Some(match &param.kind {
         ParamType::Integer { min, .. } => json!(if param.name == "kind" { 1 } else { *min }),
         ParamType::Enum(words) => json!(words.first()?),
-        ParamType::Relay => json!("wss://relay.example.com"),
+        ParamType::Relay | ParamType::Relays => json!("wss://relay.example.com"),
         ParamType::Pubkey => json!(PUBKEY),
         ParamType::EventId => json!(EVENT_ID),
         ParamType::Country => json!("DE"),
         ParamType::Window => json!("24h"),
+        ParamType::Filter => json!({ "kinds": [1] }),
+        ParamType::Groups => json!("kind"),
         _ => return None,
     })
 }
@@ -82,7 +89,45 @@ fn schema(kind: &ParamType) -> Value {
         ParamType::Cursor => {
             json!({ "type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$" })
         }
-        #[allow(unreachable_patterns, reason = "types that come later are text")]
-        _ => json!({ "type": "string" }),
+        ParamType::Relays => json!({
+            "type": "string",
+            "pattern": "^wss://[a-z]{1,30}\\.[a-z]{2,20}( wss://[a-z]{1,30}\\.[a-z]{2,20})?$",
+        }),
+        ParamType::Groups => json!({
+            "type": "string",
+            "pattern": "^(kind|pubkey)$|^(pubkey,kind|kind,pubkey|created_at|root|reply|t|p)$",
+        }),
+        ParamType::Filter => filter(),
     }
+}
+
+/// A filter, as far as a schema can say it.
+fn filter() -> Value {
+    let keys = || {
+        json!({
+            "type": "array", "minItems": 1, "maxItems": 20,
+            "items": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+        })
+    };
+    let time = || json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "ids": keys(),
+            "authors": keys(),
+            "kinds": {
+                "type": "array", "minItems": 1, "maxItems": 20,
+                "items": { "type": "integer", "minimum": 0, "maximum": 65_535 },
+            },
+            "since": time(),
+            "until": time(),
+            "#t": {
+                "type": "array", "minItems": 1, "maxItems": 20,
+                "items": { "type": "string", "maxLength": 100 },
+            },
+            "#p": keys(),
+            "#e": keys(),
+        },
+    })
 }
