@@ -182,3 +182,7 @@ pub const MAX_GROUP_CHARS: usize = 50;
 /// Answers that wait to be taken to other relays: as many as strangers may pile up, at a few KiB
 /// each tens of MB. Further ones are on our own relay only.
 pub const MAX_DELIVERIES: i64 = 10_000;
+
+/// How long a relay on the operator's list is overdue before the synchronizer of all relays takes
+/// it: there may be no priority synchronizer.
+pub const PRIORITY_GRACE_SECONDS: i64 = 60;

@@ -20,11 +20,12 @@ pub use self::reconcile::{KnownEvents, Links};
 use super::relays::{KnownRelay, known_relay};
 use super::{RelayId, Store, storable};
 use crate::error::StoreError;
+use crate::limits::PRIORITY_GRACE_SECONDS;
 
 /// Which relays a synchronizer works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncScope {
-    /// All of them.
+    /// All of them; those on the operator's list only when nobody else has taken them for a while.
     All,
     /// Those on the operator's list.
     Priority,
@@ -183,7 +184,8 @@ const LEASE: &str = "
     with due as (
         select s.relay_id, r.url from sync_state s join relays r on r.id = s.relay_id
         where s.due_at <= $1 and s.leased_until <= $1 and r.network = any ($2)
-            and (s.priority or not $5) and s.relay_id <> all ($6)
+            and case when $5 then s.priority else not s.priority or s.due_at <= $1 - $7 end
+            and s.relay_id <> all ($6)
         order by s.rank limit $3 for update of s skip locked
     )
     update sync_state s set leased_until = $1 + $4, live_since = null,
@@ -233,6 +235,7 @@ impl Store {
             .bind(lease_seconds)
             .bind(scope == SyncScope::Priority)
             .bind(except.iter().map(|relay| relay.0).collect::<Vec<_>>())
+            .bind(PRIORITY_GRACE_SECONDS)
             .fetch_all(&self.pool)
             .await?;
         let mut tasks = rows

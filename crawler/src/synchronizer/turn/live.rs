@@ -76,6 +76,7 @@ impl Turn<'_> {
                 return Ok(end);
             }
             self.deadline = Instant::now() + shared.config.turn_timeout;
+            self.close_gaps(session).await?;
         }
     }
 
@@ -104,8 +105,10 @@ impl Turn<'_> {
                 let places = self.shared.places.clone();
                 place = Some(Box::pin(async move { places.acquire_owned().await.ok() }));
             }
-            if now >= record_at {
+            if now >= record_at && since.progress != SyncProgress::default() {
                 self.record(std::mem::take(&mut since.progress)).await?;
+            }
+            if now >= record_at {
                 record_at = now + limits::LIVE_RECORD_INTERVAL;
             }
             let wake = if place.is_some() {

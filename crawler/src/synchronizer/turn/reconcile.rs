@@ -213,14 +213,12 @@ impl Turn<'_> {
                 return Ok(Outcome::Refused("says it has not what it gives".to_owned()));
             }
             events += differences.need.len();
-            has_told |= !differences.need.is_empty();
-            if self
-                .obtain(session, window, &differences.need)
-                .await?
-                .is_none()
-            {
+            let had = self.summary.new_events + self.summary.known_events;
+            let obtained = self.obtain(session, window, &differences.need).await?;
+            if obtained.is_none() {
                 return Ok(Outcome::Stopped);
             }
+            has_told |= self.summary.new_events + self.summary.known_events > had;
             if self.promises.1 >= limits::BROKEN_PROMISES && self.is_in_doubt() {
                 session.close_reconciliation(open).await;
                 return Ok(Outcome::Doubtful);
