@@ -65,7 +65,7 @@ async fn reactions_to_one_thing_are_counted_with_registers() {
     let mut client = relay.client().await;
     let question = format!(r##"["COUNT","c",{{"kinds":[1],"#e":["{subject}"]}}]"##);
     client.send_raw(question).await.unwrap();
-    let hll: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hll = hex::encode(expected);
     loop {
         let told = client.next().await.unwrap();
         if told.starts_with("[\"COUNT\"") {

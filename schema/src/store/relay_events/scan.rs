@@ -55,7 +55,7 @@ impl EventScan<'_> {
         if self.filter.is_void() || self.most == 0 {
             return Ok(None);
         }
-        let mut query = self.statement();
+        let mut query = self.statement("");
         let mut rows = query.build().fetch(connection);
         let mut read = 0;
         while let Some(row) = rows.try_next().await? {
@@ -69,13 +69,28 @@ impl EventScan<'_> {
         Ok(None)
     }
 
+    /// Returns the statement's plan as text.
+    #[cfg(feature = "testing")]
+    pub(in crate::store) async fn explain(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<String, StoreError> {
+        let lines: Vec<String> = self
+            .statement("explain (costs off) ")
+            .build_query_scalar()
+            .fetch_all(connection)
+            .await?;
+        Ok(lines.join("\n"))
+    }
+
     fn look_again(&self) -> bool {
         !self.filter.tags.is_empty()
     }
 
-    fn statement(&self) -> QueryBuilder<Postgres> {
+    fn statement(&self, prefix: &str) -> QueryBuilder<Postgres> {
         let text = self.part == Part::Whole || self.look_again();
-        let mut query = QueryBuilder::new(match self.from {
+        let mut query = QueryBuilder::new(prefix);
+        query.push(match self.from {
             ServedFrom::Relay if text => {
                 "select seq, id, created_at, event::text as event, false as hidden from ("
             }

@@ -66,6 +66,21 @@ impl Store {
         self.read_page(&scan, bounds).await
     }
 
+    /// Explains the statement of a page, planned as it would be.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn explain_served(
+        &self,
+        from: ServedFrom,
+        filter: &Filter,
+        rows: usize,
+    ) -> Result<String, StoreError> {
+        let scan = self.served_scan(from, filter, None, rows, Part::Whole);
+        let mut tx = self.begin_served(Duration::from_secs(10)).await?;
+        let plan = scan.explain(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(plan)
+    }
+
     pub(super) async fn read_page(
         &self,
         scan: &EventScan<'_>,
