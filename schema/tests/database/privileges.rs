@@ -36,7 +36,7 @@ const PUBLIC_FUNCTIONS: [&str; 5] = [
 ];
 
 /// The tables that monitoring tools may read beside the views.
-const SYSTEM_TABLES: [&str; 17] = [
+const SYSTEM_TABLES: [&str; 18] = [
     "candidates",
     "finder_lists",
     "finder_sources",
@@ -46,6 +46,7 @@ const SYSTEM_TABLES: [&str; 17] = [
     "refused_events",
     "relay_latest",
     "relay_metadata",
+    "relay_mirror",
     "relays",
     "report_outbox",
     "report_targets",
