@@ -320,6 +320,13 @@ impl Event {
         self.tag_value("expiration")?.parse().ok()
     }
 
+    /// Says whether only its author may publish the event ([NIP-70]): the tag has a name only.
+    ///
+    /// [NIP-70]: https://github.com/nostr-protocol/nips/blob/master/70.md
+    pub fn is_protected(&self) -> bool {
+        self.tags.iter().any(|tag| tag.len() == 1 && tag[0] == "-")
+    }
+
     /// Estimates the length of the event's JSON in bytes, a little above for plain text.
     pub fn size_hint(&self) -> usize {
         let tags: usize = self

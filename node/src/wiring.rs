@@ -80,6 +80,12 @@ impl Wiring<'_> {
     }
 
     async fn relay(&mut self, places: &mut Places) -> anyhow::Result<Arc<dyn Service>> {
+        let kept = self.store.archive_config();
+        anyhow::ensure!(
+            !self.settings.relay.archive.enabled || kept.tags && kept.content && kept.signatures,
+            "relay.archive.enabled: this archive keeps no whole events (database.archive), so there \
+             is nothing to serve. Hint: set it to false"
+        );
         let mut config = self.settings.relay.clone();
         // Whoever may prove payments has to be able to tell.
         if let Ok(provider) = Pubkey::from_hex(&self.settings.dvm.zap_provider) {

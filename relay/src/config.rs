@@ -1,14 +1,33 @@
 //! The configuration section `relay`.
 
+mod addresses;
+mod archive;
+mod limits;
+mod policy;
+
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bigbrotr_core::config::{ByteSize, Checks, Invalid, Section, duration};
+use bigbrotr_core::config::{Checks, Invalid, Section, duration};
 use bigbrotr_core::event::Pubkey;
-use bigbrotr_core::limits::MAX_SUBSCRIPTION_ID_CHARS;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use serde::{Deserialize, Serialize};
+
+pub use self::addresses::AddressRange;
+pub use self::archive::ArchiveServingConfig;
+pub use self::limits::LimitsConfig;
+pub use self::policy::{AuthConfig, PolicyConfig};
+
+/// Which header of a trusted proxy names the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, as most proxies send it.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
 
 /// How the embedded relay listens, describes itself, and what it bears.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +52,13 @@ pub struct RelayConfig {
     pub banner: String,
     /// NIP-11: URL of the terms of service. Empty: none.
     pub terms_of_service: String,
-    /// Reverse proxies whose `X-Forwarded-For` is believed, so that the limits per address count
-    /// clients and not the proxy.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Reverse proxies that are believed when they say who the client is, so that the limits per
+    /// address count clients and not the proxy: addresses, or networks as `10.0.0.0/8`.
+    pub trusted_proxies: BTreeSet<AddressRange>,
+    /// The header in which they say it. The other one is a stranger's word.
+    pub proxy_header: ProxyHeader,
+    /// Addresses or networks whose connections are refused.
+    pub denied_addresses: BTreeSet<AddressRange>,
     /// How often a client that says nothing is pinged.
     #[serde(with = "duration")]
     pub ping_interval: Duration,
@@ -48,6 +71,8 @@ pub struct RelayConfig {
     /// How often expired events are deleted. They are never served, deleted or not.
     #[serde(with = "duration")]
     pub expiry_interval: Duration,
+    /// Whether the archive is served beside the relay's own events.
+    pub archive: ArchiveServingConfig,
     /// Who may write what.
     pub policy: PolicyConfig,
     /// Who has to authenticate (NIP-42).
@@ -70,117 +95,17 @@ impl Default for RelayConfig {
             icon: String::new(),
             banner: String::new(),
             terms_of_service: String::new(),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: BTreeSet::new(),
+            proxy_header: ProxyHeader::XForwardedFor,
+            denied_addresses: BTreeSet::new(),
             ping_interval: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(100),
             write_timeout: Duration::from_secs(30),
             expiry_interval: Duration::from_mins(1),
+            archive: ArchiveServingConfig::default(),
             policy: PolicyConfig::default(),
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
-        }
-    }
-}
-
-/// Who may write what. The node's own events are always taken, and so is a request to vanish that
-/// names this relay (NIP-62), whoever's it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// Kinds that everybody may write: deletions and DVM requests.
-    pub accepted_kinds: BTreeSet<u16>,
-    /// Public keys, hex, that may write every kind.
-    pub allowed_pubkeys: BTreeSet<Pubkey>,
-    /// Public keys, hex, that may write nothing.
-    pub denied_pubkeys: BTreeSet<Pubkey>,
-    /// Leading zero bits that a stranger's event id needs (NIP-13); 0 asks for none.
-    pub min_pow_difficulty: u8,
-    /// How far in the past `created_at` may be. None: any time.
-    #[serde(with = "duration::option")]
-    pub created_at_lower_limit: Option<Duration>,
-    /// How far in the future `created_at` may be.
-    #[serde(with = "duration")]
-    pub created_at_upper_limit: Duration,
-}
-
-impl Default for PolicyConfig {
-    fn default() -> Self {
-        Self {
-            accepted_kinds: BTreeSet::from([5, 5400, 5450]),
-            allowed_pubkeys: BTreeSet::new(),
-            denied_pubkeys: BTreeSet::new(),
-            min_pow_difficulty: 0,
-            created_at_lower_limit: None,
-            created_at_upper_limit: Duration::from_mins(15),
-        }
-    }
-}
-
-/// Who has to authenticate (NIP-42). Every client may.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthConfig {
-    /// Whoever subscribes, counts or reconciles.
-    pub to_read: bool,
-    /// Whoever publishes.
-    pub to_write: bool,
-}
-
-/// What one client may ask for. NIP-11 says so too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
-    /// The longest message.
-    pub max_message_bytes: ByteSize,
-    /// Subscriptions open at once on a connection.
-    pub max_subscriptions: usize,
-    /// Filters in a REQ or COUNT.
-    pub max_filters: usize,
-    /// Values in a filter, all its lists together.
-    pub max_filter_values: usize,
-    /// Stored events that a filter returns at most.
-    pub max_limit: usize,
-    /// Stored events that a filter without a limit returns.
-    pub default_limit: usize,
-    /// Characters of a subscription id.
-    pub max_subid_length: usize,
-    /// Tags of an event.
-    pub max_event_tags: usize,
-    /// Characters of an event's content.
-    pub max_content_length: usize,
-    /// Messages in a second on a connection, in the long run.
-    pub messages_per_second: u32,
-    /// Messages that a connection may send at once after a silence.
-    pub message_burst: u32,
-    /// WebSocket connections.
-    pub max_connections: usize,
-    /// WebSocket connections of one IPv4 address or one IPv6 /64.
-    pub max_connections_per_ip: usize,
-    /// Messages that wait for a client to take them. A client further behind loses its
-    /// subscriptions, and is told so.
-    pub outgoing_messages: usize,
-    /// The same in bytes.
-    pub outgoing_bytes: ByteSize,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            max_message_bytes: ByteSize::kib(256),
-            max_subscriptions: 20,
-            max_filters: 10,
-            max_filter_values: 1_000,
-            max_limit: 500,
-            default_limit: 500,
-            max_subid_length: MAX_SUBSCRIPTION_ID_CHARS,
-            max_event_tags: 2_000,
-            max_content_length: 128 * 1024,
-            messages_per_second: 20,
-            message_burst: 100,
-            max_connections: 1_000,
-            max_connections_per_ip: 20,
-            outgoing_messages: 2_000,
-            outgoing_bytes: ByteSize::mib(2),
         }
     }
 }
@@ -232,57 +157,17 @@ impl Section for RelayConfig {
             self.expiry_interval,
             second..=Duration::from_hours(24),
         );
+        checks.nested("archive", self.archive.validate());
+        checks.nested("policy", self.policy.validate());
         checks.nested("limits", self.limits.validate());
-        checks.finish()
-    }
-}
-
-impl LimitsConfig {
-    fn validate(&self) -> Result<(), Vec<Invalid>> {
-        let mut checks = Checks::new();
-        let bytes = self.max_message_bytes.bytes();
-        checks.require(
-            (ByteSize::kib(1).bytes()..=ByteSize::mib(16).bytes()).contains(&bytes),
-            "max_message_bytes",
-            format!(
-                "{} is out of range: expected 1KiB to 16MiB",
-                self.max_message_bytes
-            ),
-        );
-        checks.require(
-            self.outgoing_bytes >= self.max_message_bytes,
-            "outgoing_bytes",
-            "must hold at least one message of max_message_bytes",
-        );
-        checks.range("max_subscriptions", self.max_subscriptions, 1..=10_000);
-        checks.range("max_filters", self.max_filters, 1..=1_000);
-        checks.range("max_filter_values", self.max_filter_values, 1..=100_000);
-        checks.range("max_limit", self.max_limit, 1..=5_000);
-        checks.range(
-            "default_limit",
-            self.default_limit,
-            1..=self.max_limit.max(1),
-        );
-        checks.range(
-            "max_subid_length",
-            self.max_subid_length,
-            1..=MAX_SUBSCRIPTION_ID_CHARS,
-        );
-        checks.range("messages_per_second", self.messages_per_second, 1..=100_000);
-        checks.range("message_burst", self.message_burst, 1..=1_000_000);
-        checks.range("max_connections", self.max_connections, 1..=100_000);
-        checks.range(
-            "max_connections_per_ip",
-            self.max_connections_per_ip,
-            1..=100_000,
-        );
-        checks.range("outgoing_messages", self.outgoing_messages, 16..=1_000_000);
         checks.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bigbrotr_core::config::ByteSize;
+
     use super::*;
 
     #[test]

@@ -1,11 +1,12 @@
 //! The door: TCP connections, HTTP requests on them, and the upgrade to a WebSocket.
 
+mod forwarded;
 pub(crate) mod gate;
 mod handshake;
 mod http;
 pub(crate) mod nip11;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bigbrotr_core::service::ServiceContext;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::gate::Ticket;
 pub(crate) use self::http::AdmittedPeer;
 use self::http::Upgrade;
+use crate::config::RelayConfig;
 use crate::limits::{ACCEPT_PAUSE, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_TIMEOUT};
 use crate::session;
 use crate::shared::Shared;
@@ -44,7 +46,11 @@ pub(crate) async fn accept(
             }
         };
         // The limit per address of a proxy is the sum of its clients': it is checked later.
-        let proxy = shared.config.trusted_proxies.contains(&address.ip());
+        let proxy = forwarded::is_proxy(&shared.config, address.ip());
+        if !proxy && is_denied(&shared.config, address.ip()) {
+            refused(shared, gate::Limit::Denied);
+            continue;
+        }
         let ticket = match shared.connections.enter(address.ip(), !proxy) {
             Ok(ticket) => ticket,
             Err(limit) => {
@@ -58,6 +64,14 @@ pub(crate) async fn accept(
             connection(shared, stream, address, ticket, stop).await;
         });
     }
+}
+
+/// Says whether the operator keeps an address out.
+fn is_denied(config: &RelayConfig, ip: IpAddr) -> bool {
+    config
+        .denied_addresses
+        .iter()
+        .any(|range| range.contains(ip))
 }
 
 /// Counts a refused connection.

@@ -12,41 +12,62 @@
 //!    events, which it skips when they come live. What is not among them is live, unless it was
 //!    sent as a stored event all the same;
 //! 3. a number counts as fanned out only after every subscription had the event.
+//!
+//! Of archived events (another task, [`archive`]) only those can come twice that were sent as
+//! stored ones and are not fanned out yet: 1 and 3 hold, and those are remembered.
 
+pub(crate) mod archive;
 pub(crate) mod feed;
 mod recent;
 mod registry;
 pub(crate) mod subscription;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bigbrotr_core::clock::SharedClock;
 use bigbrotr_core::event::Event;
 use bigbrotr_core::message::ReplyPrefix;
-use bigbrotr_schema::store::StoredEvent;
+use bigbrotr_schema::store::{EventNumber, StoredEvent};
 
 use self::recent::Recent;
 use self::registry::Registry;
 use self::subscription::{Delivery, Live, Subscription};
-use crate::limits::OUT_OF_ORDER_EVENTS;
+use crate::limits::{ARCHIVE_RECENT_EVENTS, OUT_OF_ORDER_EVENTS, RECENT_EVENTS};
 use crate::metrics::RelayMetrics;
 
 /// All subscriptions of all clients.
 pub(crate) struct Hub {
     registry: RwLock<Registry>,
     recent: Mutex<Recent>,
+    archived: Mutex<Archived>,
     /// Whether new events are heard of, or will be caught up with.
     open: AtomicBool,
     metrics: RelayMetrics,
     clock: SharedClock,
 }
 
+/// Which archived events have been fanned out.
+#[derive(Debug)]
+struct Archived {
+    recent: Recent,
+    /// The highest number that was looked at, whether it was to be fanned out or not.
+    top: i64,
+    /// How old those may be that are fanned out: seconds.
+    window: i64,
+}
+
 impl Hub {
-    pub(crate) fn new(metrics: RelayMetrics, clock: SharedClock) -> Self {
+    /// `live_window`: how old archived events may be, in seconds, that subscribers are sent.
+    pub(crate) fn new(metrics: RelayMetrics, clock: SharedClock, live_window: i64) -> Self {
         Self {
             registry: RwLock::default(),
-            recent: Mutex::default(),
+            recent: Mutex::new(Recent::new(RECENT_EVENTS)),
+            archived: Mutex::new(Archived {
+                recent: Recent::new(ARCHIVE_RECENT_EVENTS),
+                top: i64::MAX,
+                window: live_window,
+            }),
             open: AtomicBool::new(false),
             metrics,
             clock,
@@ -56,7 +77,7 @@ impl Hub {
     /// Opens for subscriptions: a feed is there, which returns everything but these numbers.
     fn open(&self, delivered: impl Iterator<Item = i64>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        *recent = Recent::default();
+        *recent = Recent::new(RECENT_EVENTS);
         delivered.for_each(|seq| recent.insert(seq));
         drop(recent);
         self.open.store(true, Ordering::Release);
@@ -92,11 +113,28 @@ impl Hub {
         recent.latest() - OUT_OF_ORDER_EVENTS
     }
 
+    /// Says whether an event that a subscription is sent as a stored one may come live as well, or
+    /// have come since the subscription was registered.
+    pub(crate) fn may_come_live(&self, event: &StoredEvent) -> bool {
+        match event.number {
+            EventNumber::Relay(_) => true,
+            EventNumber::Archive(num) => {
+                let archived = self.archived();
+                event.created_at >= self.clock.now().saturating_sub(archived.window)
+                    && archived.may_be_new(num)
+            }
+        }
+    }
+
     /// Says which of these stored events are still on their way to subscribers.
-    pub(crate) fn on_their_way(&self, mut seqs: Vec<i64>) -> Vec<i64> {
+    pub(crate) fn on_their_way(&self, mut numbers: Vec<EventNumber>) -> Vec<EventNumber> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        seqs.retain(|seq| recent.is_awaited(*seq));
-        seqs
+        let archived = self.archived();
+        numbers.retain(|number| match number {
+            EventNumber::Relay(seq) => recent.is_awaited(*seq),
+            EventNumber::Archive(num) => archived.is_awaited(*num),
+        });
+        numbers
     }
 
     /// Hands stored events to whoever subscribes to them.
@@ -107,7 +145,7 @@ impl Hub {
                 Ok(event) => self.pass_on(
                     &event,
                     &Live {
-                        seq: Some(stored.seq),
+                        number: Some(stored.number),
                         json: stored.json.into(),
                     },
                 ),
@@ -117,21 +155,48 @@ impl Hub {
             }
             timer.observe_duration();
             // Only now: see the module's notes on correctness.
-            self.remember(stored.seq);
+            self.remember(stored.number);
             // Matching takes a while where there are many subscriptions: let sessions write.
             tokio::task::yield_now().await;
         }
     }
 
-    fn remember(&self, seq: i64) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.insert(seq);
+    fn remember(&self, number: EventNumber) {
+        match number {
+            EventNumber::Relay(seq) => {
+                let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+                recent.insert(seq);
+            }
+            EventNumber::Archive(num) => self.archived().recent.insert(num),
+        }
+    }
+
+    /// Says whether anybody subscribes to anything.
+    fn has_subscriptions(&self) -> bool {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        !registry.is_empty()
+    }
+
+    /// Ends all subscriptions and tells their clients why.
+    fn end_all(&self, why: &str) {
+        let all: Vec<_> = {
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            registry.all().cloned().collect()
+        };
+        for subscription in all {
+            self.unregister(&subscription);
+            subscription.tell_closed(ReplyPrefix::Error.message(why));
+        }
+    }
+
+    fn archived(&self) -> MutexGuard<'_, Archived> {
+        self.archived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands an event that is not stored (an ephemeral one) to whoever subscribes to it here.
     pub(crate) fn broadcast(&self, event: &Event) {
         let live = Live {
-            seq: None,
+            number: None,
             json: event.to_json().into(),
         };
         self.pass_on(event, &live);
@@ -170,5 +235,22 @@ impl Hub {
         self.registry
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Archived {
+    fn is_new(&self, number: EventNumber) -> bool {
+        match number {
+            EventNumber::Archive(num) => self.recent.is_awaited(num),
+            EventNumber::Relay(_) => true,
+        }
+    }
+
+    fn is_awaited(&self, num: i64) -> bool {
+        self.may_be_new(num) && self.recent.is_awaited(num)
+    }
+
+    fn may_be_new(&self, num: i64) -> bool {
+        num > self.top.saturating_sub(ARCHIVE_RECENT_EVENTS as i64)
     }
 }

@@ -15,12 +15,17 @@ mod front;
 mod hub;
 mod limits;
 mod metrics;
+mod mirror;
 mod outbox;
 mod policy;
+mod rate;
 mod service;
 mod session;
 mod shared;
 
-pub use config::{AuthConfig, LimitsConfig, PolicyConfig, RelayConfig};
+pub use config::{
+    AddressRange, ArchiveServingConfig, AuthConfig, LimitsConfig, PolicyConfig, ProxyHeader,
+    RelayConfig,
+};
 pub use error::RelayError;
 pub use service::RelayService;

@@ -47,12 +47,13 @@ pub(crate) const PAGE_EVENTS: usize = 250;
 /// Bytes of stored events that a REQ holds at a time, over all of its filters.
 pub(crate) const PAGE_BYTES: usize = 512 * 1024;
 
+/// Rows that one question to the database looks at, at most. It begins with as many as are wanted,
+/// and doubles while most of them may not be served.
+pub(crate) const SCAN_ROWS: usize = 4_000;
+
 /// Questions that clients ask the database at the same time. Below the size of the connection
 /// pool, which services share.
 pub(crate) const CONCURRENT_QUERIES: usize = 8;
-
-/// Time to answer one question, the wait for its turn included.
-pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time to store one event.
 pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -94,11 +95,11 @@ pub(crate) const CHALLENGE_BYTES: usize = 16;
 /// Characters of a peer's text that are repeated in an answer.
 pub(crate) const ECHO_CHARS: usize = 200;
 
-/// Items of one reconciliation: 40 bytes each, so 4 MB.
-pub(crate) const RECONCILE_ITEMS: usize = 100_000;
+/// Items of a reconciliation that one question to the database returns.
+pub(crate) const RECONCILE_PAGE: usize = 10_000;
 
-/// Reconciliations open at the same time, all clients together: bounds their memory to 64 MB.
-pub(crate) const RECONCILIATIONS: usize = 16;
+/// Reconciliations open at the same time, all clients together.
+pub(crate) const RECONCILIATIONS: usize = 64;
 
 /// Reconciliations open at the same time on one connection.
 pub(crate) const RECONCILIATIONS_PER_CLIENT: usize = 2;
@@ -108,3 +109,24 @@ pub(crate) const RECONCILE_FRAME_BYTES: u64 = 60_000;
 
 /// Time after which a reconciliation that its client does not go on with is forgotten.
 pub(crate) const RECONCILE_IDLE: Duration = Duration::from_mins(1);
+
+/// Addresses, and authors, of which the relay remembers how much they have sent: a few megabytes.
+pub(crate) const RATE_KEYS: usize = 50_000;
+
+/// Numbers of archived events that are remembered as fanned out, and below the last one that may
+/// still be on their way.
+pub(crate) const ARCHIVE_RECENT_EVENTS: usize = 50_000;
+
+/// Newly archived events that subscribers wait for at most. A relay that is further behind ends
+/// their subscriptions, and says so.
+pub(crate) const ARCHIVE_BACKLOG: i64 = 200_000;
+
+/// Time to read one page of them.
+pub(crate) const ARCHIVE_PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often the archive is looked through for reports of other monitors when nothing is
+/// announced.
+pub(crate) const MIRROR_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Pause between two looks, and while archivers are still at work on what is to be read.
+pub(crate) const MIRROR_PAUSE: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@
 use bigbrotr_core::message::ReplyPrefix;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-const LIMITS: [&str; 2] = ["total", "address"];
+const LIMITS: [&str; 3] = ["total", "address", "denied"];
 
 const MESSAGE_TYPES: [&str; 9] = [
     "event",
@@ -49,6 +49,8 @@ pub(crate) struct RelayMetrics {
     pub(crate) feed_failures: IntCounter,
     pub(crate) slow_clients: IntCounterVec,
     pub(crate) expired: IntCounter,
+    pub(crate) mirrored: IntCounter,
+    pub(crate) archive_open: IntGauge,
 }
 
 impl RelayMetrics {
@@ -60,7 +62,7 @@ impl RelayMetrics {
             )?,
             connections_refused: counters(
                 "bigbrotr_relay_connections_refused_total",
-                "Connections refused, by limit: total, address.",
+                "Connections refused, by limit: total, address, denied.",
                 ("limit", &LIMITS),
             )?,
             subscriptions: IntGauge::new("bigbrotr_relay_subscriptions", "Subscriptions open.")?,
@@ -109,6 +111,15 @@ impl RelayMetrics {
                 "bigbrotr_relay_expired_events_total",
                 "Expired events deleted.",
             )?,
+            mirrored: IntCounter::new(
+                "bigbrotr_relay_mirrored_events_total",
+                "Archived reports of other monitors, and deletions that concern them, that became \
+                 the relay's own events.",
+            )?,
+            archive_open: IntGauge::new(
+                "bigbrotr_relay_archive_open",
+                "1 while the archive is served, 0 where that is off or being prepared.",
+            )?,
         };
         metrics.register_all(registry)?;
         Ok(metrics)
@@ -127,7 +138,9 @@ impl RelayMetrics {
         registry.register(Box::new(self.fanned_out.clone()))?;
         registry.register(Box::new(self.feed_failures.clone()))?;
         registry.register(Box::new(self.slow_clients.clone()))?;
-        registry.register(Box::new(self.expired.clone()))
+        registry.register(Box::new(self.expired.clone()))?;
+        registry.register(Box::new(self.mirrored.clone()))?;
+        registry.register(Box::new(self.archive_open.clone()))
     }
 }
 

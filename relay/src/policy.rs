@@ -110,10 +110,9 @@ fn author(event: &Event, config: &RelayConfig) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// NIP-70: the tag has a name only.
+/// NIP-70.
 fn protection(event: &Event, authenticated: &[Pubkey]) -> Result<(), Refusal> {
-    let protected = event.tags.iter().any(|tag| tag.len() == 1 && tag[0] == "-");
-    if protected && !authenticated.contains(&event.pubkey) {
+    if event.is_protected() && !authenticated.contains(&event.pubkey) {
         let prefix = if authenticated.is_empty() {
             ReplyPrefix::AuthRequired
         } else {

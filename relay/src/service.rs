@@ -10,12 +10,14 @@ use bigbrotr_core::service::{Service, ServiceContext, ServiceError, ServiceFutur
 use bigbrotr_schema::store::Store;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::config::RelayConfig;
 use crate::error::RelayError;
 use crate::front;
-use crate::hub::feed;
+use crate::hub::{archive, feed};
 use crate::limits::EXPIRY_BATCH;
+use crate::mirror;
 use crate::shared::Shared;
 
 /// The embedded relay.
@@ -97,9 +99,12 @@ impl RelayService {
         // However this ends, the sessions end with it.
         let stop = context.stop.child_token();
         let _sessions = stop.clone().drop_guard();
+        let heard = Notify::new();
         tokio::join!(
             front::accept(&self.shared, listener, &context, &stop),
             feed::run(&self.shared, &context),
+            archive::run(&self.shared, &context, &heard),
+            mirror::run(&self.shared, &context, &heard),
             delete_expired(&self.shared, &context),
         );
         Ok(())
@@ -112,7 +117,7 @@ impl Service for RelayService {
     }
 
     fn run(self: Arc<Self>, context: ServiceContext) -> ServiceFuture {
-        Box::pin(async move { self.serve(context).await })
+        Box::pin(async move { Box::pin(self.serve(context)).await })
     }
 }
 

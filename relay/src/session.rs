@@ -5,18 +5,19 @@
 //! written ([`io::write`]). Reading goes on while a message is handled, so that pings are answered.
 
 mod auth;
+mod budget;
 mod count;
 mod dispatch;
 mod event;
 mod io;
 mod query;
-mod rate;
 mod reconcile;
 mod req;
 mod stored;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
@@ -30,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::auth::Auth;
 use self::io::End;
-use self::rate::TokenBucket;
 use self::reconcile::Reconciliations;
 use crate::front::AdmittedPeer;
+use crate::front::gate::site;
 use crate::hub::subscription::Subscription;
 use crate::limits::{GOODBYE_TIMEOUT, INBOX_MESSAGES, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
 use crate::outbox::{Gone, Outbox, Outgoing};
+use crate::rate::{Rate, TokenBucket};
 use crate::shared::Shared;
 
 /// Serves a client until it leaves, or has to.
@@ -111,6 +113,8 @@ pub(crate) struct Session {
     reconciliations: Reconciliations,
     auth: Auth,
     rate: TokenBucket,
+    /// The client's address, as far as limits go.
+    site: IpAddr,
 }
 
 impl Session {
@@ -118,7 +122,11 @@ impl Session {
         let limits = &shared.config.limits;
         Self {
             auth: Auth::new(peer.peer.local),
-            rate: TokenBucket::new(limits.messages_per_second, limits.message_burst),
+            rate: TokenBucket::new(Rate::new(
+                f64::from(limits.messages_per_second),
+                limits.message_burst,
+            )),
+            site: site(peer.peer.client),
             subscriptions: HashMap::new(),
             reconciliations: Reconciliations::default(),
             shared,

@@ -9,16 +9,20 @@ use bigbrotr_core::filter::Filter;
 use sha2::{Digest, Sha256};
 use sqlx::{Postgres, QueryBuilder};
 
-/// A table of events, by what it offers to filters.
+/// A table of events, by what it offers to filters: names of columns, or expressions of them.
 #[derive(Debug)]
 pub(crate) struct EventTable {
-    /// The column of `bigint[]` with [`tag_hash`]es, where there is one.
+    /// A `bigint[]` with [`tag_hash`]es, where there is one.
     tag_hashes: Option<&'static str>,
     /// The column of `json` with the tags themselves, where they are looked at one by one: exact,
     /// and no index helps.
     tags: Option<&'static str>,
-    /// The column with the time of expiry, where expired events must not be served.
+    /// The time of expiry, where expired events must not be served.
     expires_at: Option<&'static str>,
+    /// A `tsvector` of the content, where it can be searched.
+    words: Option<&'static str>,
+    /// What an event has to be besides, whatever the filter.
+    only: Option<&'static str>,
     /// Whether there is nothing but `pubkey` and `kind`, so that other conditions are the caller's.
     counters: bool,
 }
@@ -28,6 +32,8 @@ pub(crate) const RELAY_EVENTS: EventTable = EventTable {
     tag_hashes: Some("tag_hashes"),
     tags: None,
     expires_at: Some("expires_at"),
+    words: Some("event_words(event)"),
+    only: None,
     counters: false,
 };
 
@@ -37,6 +43,8 @@ pub(crate) const ARCHIVE: EventTable = EventTable {
     tag_hashes: None,
     tags: None,
     expires_at: None,
+    words: None,
+    only: None,
     counters: false,
 };
 
@@ -52,6 +60,22 @@ pub(crate) const COUNTERS: EventTable = EventTable {
     ..ARCHIVE
 };
 
+/// What may be served of the archive, as far as an event itself tells: it is whole, neither
+/// ephemeral nor for its author alone to publish. Reports of other monitors are among the relay's
+/// own events.
+pub(crate) const SERVED_ARCHIVE: EventTable = EventTable {
+    tag_hashes: Some("event_tag_hashes(tags)"),
+    tags: None,
+    counters: false,
+    expires_at: Some("event_expires_at(tags)"),
+    words: Some("content_words(content)"),
+    only: Some(
+        "kind not between 20000 and 29999 and kind not in (10166, 30166)
+            and tags is not null and content is not null and sig is not null
+            and not event_is_protected(tags)",
+    ),
+};
+
 /// Hashes a single-letter tag's name and first value for the tag index. Collisions are possible:
 /// whoever finds events by hash has to look again.
 pub(crate) fn tag_hash(name: char, value: &str) -> i64 {
@@ -65,8 +89,8 @@ pub(crate) fn tag_hash(name: char, value: &str) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// Appends the filter's conditions, joined by `and`; `true` when there are none. `limit` and
-/// `search` are the caller's.
+/// Appends the filter's conditions, joined by `and`; `true` when there are none. `limit` is the
+/// caller's.
 pub(crate) fn push_conditions(
     query: &mut QueryBuilder<Postgres>,
     table: &EventTable,
@@ -108,12 +132,35 @@ pub(crate) fn push_conditions(
             push_tag(query, column, *name, values);
         }
     }
-    if let Some(column) = table.expires_at {
+    if let (Some(column), Some(search)) = (table.words, &filter.search) {
         query
-            .push(format_args!(" and ({column} is null or {column} > "))
-            .push_bind(now)
+            .push(format_args!(
+                " and {column} @@ websearch_to_tsquery('simple', "
+            ))
+            .push_bind(search_text(search))
             .push(")");
     }
+    if let Some(only) = table.only {
+        query.push(" and ").push(only);
+    }
+    if let Some(column) = table.expires_at {
+        query
+            .push(format_args!(" and coalesce({column} > "))
+            .push_bind(now)
+            .push(", true)");
+    }
+}
+
+/// What of a search (NIP-50) Postgres looks for: extensions (`key:value`) are ignored, as the NIP
+/// asks of who does not support them, and NUL is in no text.
+fn search_text(search: &str) -> String {
+    let is_extension = |word: &str| {
+        let key = word.split_once(':').map(|(key, _)| key);
+        key.is_some_and(|key| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase()))
+            && !word.contains("://")
+    };
+    let words = search.split_whitespace().filter(|word| !is_extension(word));
+    words.collect::<Vec<_>>().join(" ").replace('\0', " ")
 }
 
 /// Appends the condition that any of the values is the first one of such a tag. Tags are told apart

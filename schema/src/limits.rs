@@ -186,3 +186,20 @@ pub const MAX_DELIVERIES: i64 = 10_000;
 /// How long a relay on the operator's list is overdue before the synchronizer of all relays takes
 /// it: there may be no priority synchronizer.
 pub const PRIORITY_GRACE_SECONDS: i64 = 60;
+
+/// Pause while another process builds the indexes by which the archive is served.
+pub const INDEX_BUILD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Stretches of newly archived events that wait to be read, each one batch or more: beyond that
+/// they are joined.
+pub const ANNOUNCED_RANGES: usize = 1_000;
+
+/// Numbers below the highest one announced that may still become visible: batches of several
+/// writers, each of which takes 5,000 at a time.
+pub const ARCHIVE_OUT_OF_ORDER: i64 = 50_000;
+
+/// Archived events that one step of the copying to the relay's own events reads.
+pub const MIRROR_EVENTS: i64 = 1_000;
+
+/// JSON of the events of one such step: bytes.
+pub const MIRROR_BYTES: usize = 8 * 1024 * 1024;

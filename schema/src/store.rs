@@ -20,14 +20,15 @@ mod relay_events;
 mod relays;
 mod retention;
 mod rollup;
+mod served;
 mod sync;
 mod verify;
 
 use std::sync::Arc;
 
 use bigbrotr_core::clock::SharedClock;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 pub use self::candidates::{
     ArchiveBarrier, Candidate, CandidateBounds, CandidateCount, CandidateFailure, CandidateStatus,
@@ -45,12 +46,16 @@ pub use self::metadata::{Document, Snapshot};
 pub use self::outbox::{QueuedReport, ReportTarget};
 pub use self::refused::RefusedEvent;
 pub use self::relay_events::{
-    PublishOutcome, RelayEventFeed, RelayEventPage, RelayEventStatus, StoredEvent,
+    EventNumber, PublishOutcome, RelayEventFeed, RelayEventPage, RelayEventStatus, StoredEvent,
 };
 pub use self::relays::{DueRelay, KnownRelay, RelayId};
 pub use self::retention::{RetentionCursor, RetentionStep};
 use self::rollup::PubkeyNumbers;
 pub use self::rollup::RollupStep;
+pub use self::served::{
+    ArchiveFeed, MirrorStep, NumberRange, ScanBounds, ServedArchive, ServedCount, ServedFrom,
+    ServedPage, hll_offset,
+};
 pub use self::sync::{
     Coverage, Gap, GapCause, KnownEvents, Lease, Links, MissingCause, RelayProgress, Slice,
     SyncMethod, SyncOverview, SyncProgress, SyncScope, SyncState, SyncTask, SyncVerdict,
@@ -133,6 +138,13 @@ impl Store {
             .acquire_timeout(self.config.acquire_timeout)
             .connect_lazy_with(self.direct.clone());
         PgListener::connect_with(&pool)
+            .await
+            .map_err(StoreError::Connect)
+    }
+
+    /// Opens a connection of its own to the server itself, for work that a pooler cannot pass on.
+    pub(crate) async fn direct_connection(&self) -> Result<PgConnection, StoreError> {
+        PgConnection::connect_with(&self.direct)
             .await
             .map_err(StoreError::Connect)
     }

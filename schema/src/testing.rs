@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bigbrotr_core::clock::{SharedClock, SystemClock};
 use bigbrotr_core::event::Event;
+use bigbrotr_core::filter::Filter;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use crate::config::DatabaseConfig;
 use crate::embedded::testing::{TestDatabase, TestServer};
 use crate::error::StoreError;
-use crate::store::Store;
+use crate::store::{ServedFrom, Store};
 
 /// A migrated database of its own on the tests' server, and a store on it. The database is
 /// dropped with the second value: keep it until the test ends.
@@ -77,6 +78,19 @@ pub async fn execute(store: &Store, sql: &str) {
     {
         panic!("cannot run {sql:?}: {error:?}");
     }
+}
+
+/// How the database would read the page that [`Store::served_page`] asks for: the plan as text.
+///
+/// # Errors
+/// Those of the database.
+pub async fn plan_of_served(
+    store: &Store,
+    from: ServedFrom,
+    filter: &Filter,
+    rows: usize,
+) -> Result<String, StoreError> {
+    store.explain_served(from, filter, rows).await
 }
 
 /// A transaction that has written an event to the archive and does not end until it is told to:

@@ -132,7 +132,7 @@ pub(crate) async fn answers(store: &Store, request: EventId) -> Vec<Event> {
     };
     let stored = store.query_relay_events(&filter, 100).await.unwrap();
     let mut stored: Vec<_> = stored.into_iter().filter(|s| s.id != request).collect();
-    stored.sort_by_key(|stored| stored.seq);
+    stored.sort_by_key(|stored| stored.number);
     stored
         .iter()
         .map(|stored| stored.event().unwrap())

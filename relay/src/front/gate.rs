@@ -25,6 +25,8 @@ pub(crate) enum Limit {
     Total,
     /// One address.
     Address,
+    /// The operator keeps the address out.
+    Denied,
 }
 
 impl Limit {
@@ -33,6 +35,7 @@ impl Limit {
         match self {
             Self::Total => "total",
             Self::Address => "address",
+            Self::Denied => "denied",
         }
     }
 }
@@ -95,7 +98,7 @@ impl Drop for Ticket {
 }
 
 /// What one client has: an IPv4 address, or an IPv6 /64.
-fn site(ip: IpAddr) -> IpAddr {
+pub(crate) fn site(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => {

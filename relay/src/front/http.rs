@@ -1,7 +1,7 @@
 //! One HTTP request, one answer: NIP-11 for who asks for it, a WebSocket for who wants one, and a
 //! line of text for everybody else.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -10,8 +10,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::gate::{Limit, Ticket};
-use super::handshake;
+use super::{forwarded, handshake};
 use crate::shared::{Peer, Shared};
+
+const DENIED: &str = "your address is banned\n";
 
 type Answer = Response<Full<Bytes>>;
 
@@ -65,10 +67,12 @@ fn decide(
         );
     }
     if handshake::is_wanted(request.headers()) {
-        let peer = Peer {
-            client: client_ip(shared, request.headers(), address.ip()),
-            local,
-        };
+        let client = forwarded::client_ip(&shared.config, request.headers(), address.ip());
+        if super::is_denied(&shared.config, client) {
+            super::refused(shared, Limit::Denied);
+            return (plain(StatusCode::FORBIDDEN, DENIED), None);
+        }
+        let peer = Peer { client, local };
         return upgrade(shared, request, peer);
     }
     (with_cors(document_or_text(shared, request.headers())), None)
@@ -101,6 +105,7 @@ fn full(shared: &Shared, limit: Limit) -> Answer {
     super::refused(shared, limit);
     let (status, reason) = match limit {
         Limit::Total => (StatusCode::SERVICE_UNAVAILABLE, "the relay is full\n"),
+        Limit::Denied => (StatusCode::FORBIDDEN, DENIED),
         Limit::Address => (
             StatusCode::TOO_MANY_REQUESTS,
             "too many connections from your address\n",
@@ -168,20 +173,4 @@ fn plain(status: StatusCode, text: &'static str) -> Answer {
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     response
-}
-
-/// The client's address. Behind a trusted proxy: the last one in `X-Forwarded-For`, the one that
-/// the proxy itself has added.
-fn client_ip(shared: &Shared, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-    if !shared.config.trusted_proxies.contains(&peer) {
-        return peer;
-    }
-    headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.rsplit(',').next())
-        .and_then(|last| last.trim().parse().ok())
-        .unwrap_or(peer)
 }

@@ -11,6 +11,9 @@ use crate::config::RelayConfig;
 /// What is implemented here. 66, 89 and 90 are kinds of events that the node publishes.
 const SUPPORTED_NIPS: [u16; 13] = [1, 9, 11, 13, 40, 42, 45, 62, 66, 70, 77, 89, 90];
 
+/// Search, where it is switched on.
+const NIP_SEARCH: u16 = 50;
+
 #[derive(Debug, Serialize)]
 struct Document<'a> {
     name: &'a str,
@@ -54,6 +57,11 @@ struct Limitation {
 /// Writes the document for a relay with this configuration and this key of its own.
 pub(crate) fn document(config: &RelayConfig, own: Pubkey) -> String {
     let (limits, policy) = (&config.limits, &config.policy);
+    let mut nips = SUPPORTED_NIPS.to_vec();
+    if config.archive.search {
+        nips.push(NIP_SEARCH);
+        nips.sort_unstable();
+    }
     let document = Document {
         name: &config.name,
         description: &config.description,
@@ -62,7 +70,7 @@ pub(crate) fn document(config: &RelayConfig, own: Pubkey) -> String {
         pubkey: config.operator.unwrap_or(own),
         own,
         contact: &config.contact,
-        supported_nips: &SUPPORTED_NIPS,
+        supported_nips: &nips,
         software: env!("CARGO_PKG_REPOSITORY"),
         version: env!("CARGO_PKG_VERSION"),
         terms_of_service: &config.terms_of_service,
@@ -76,7 +84,7 @@ pub(crate) fn document(config: &RelayConfig, own: Pubkey) -> String {
             max_event_tags: limits.max_event_tags,
             max_content_length: limits.max_content_length,
             min_pow_difficulty: policy.min_pow_difficulty,
-            auth_required: config.auth.to_read || config.auth.to_write,
+            auth_required: config.auth.is_needed_to_read() || config.auth.to_write,
             payment_required: false,
             restricted_writes: true,
             created_at_lower_limit: policy.created_at_lower_limit.map(|limit| limit.as_secs()),

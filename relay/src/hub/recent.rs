@@ -2,11 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::limits::RECENT_EVENTS;
-
 /// The numbers of the events fanned out last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recent {
+    most: usize,
     order: VecDeque<i64>,
     set: HashSet<i64>,
     /// The largest number that was forgotten. Anything up to it has been there.
@@ -15,6 +14,17 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
+    /// Begins without any; remembers fewer than `most`.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            order: VecDeque::new(),
+            set: HashSet::new(),
+            forgotten: 0,
+            latest: 0,
+        }
+    }
+
     pub(crate) fn insert(&mut self, seq: i64) {
         if !self.set.insert(seq) {
             return;
@@ -22,7 +32,7 @@ impl Recent {
         self.latest = self.latest.max(seq);
         self.order.push_back(seq);
         // As many as the feed names at its start are all it knows: what is older has been there.
-        if self.order.len() >= RECENT_EVENTS
+        if self.order.len() >= self.most
             && let Some(oldest) = self.order.pop_front()
         {
             self.set.remove(&oldest);
@@ -44,10 +54,11 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::RECENT_EVENTS;
 
     #[test]
     fn what_was_fanned_out_is_not_awaited_even_when_forgotten() {
-        let mut recent = Recent::default();
+        let mut recent = Recent::new(RECENT_EVENTS);
         assert!(recent.is_awaited(7));
         for seq in 1..=RECENT_EVENTS as i64 * 2 {
             recent.insert(seq);

@@ -48,6 +48,14 @@ impl Registry {
         true
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.all.values()
+    }
+
     /// Iterates over the subscriptions that may want events of this kind.
     pub(super) fn candidates(&self, kind: u16) -> impl Iterator<Item = &Arc<Subscription>> {
         let by_kind = self

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bigbrotr_core::event::Event;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::RelayMessage;
+use bigbrotr_schema::store::EventNumber;
 
 use crate::limits::{HELD_BACK_BYTES, HELD_BACK_EVENTS};
 use crate::outbox::{Full, Outbox, Outgoing};
@@ -13,8 +14,8 @@ use crate::outbox::{Full, Outbox, Outgoing};
 /// A new event on its way to subscribers.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
-    /// Its number in the database; ephemeral events have none.
-    pub(crate) seq: Option<i64>,
+    /// Where it is in the database; ephemeral events have none.
+    pub(crate) number: Option<EventNumber>,
     /// Its JSON.
     pub(crate) json: Arc<str>,
 }
@@ -50,7 +51,7 @@ enum Phase {
     /// Stored events are being sent.
     Stored(HeldBack),
     /// Live events go straight to the client, but for those that it has as stored ones.
-    Live { awaited: HashSet<i64> },
+    Live { awaited: HashSet<EventNumber> },
     /// Over.
     Ended,
 }
@@ -113,7 +114,7 @@ impl Subscription {
 
     /// Takes a new event, if it matches.
     pub(crate) fn deliver(&self, event: &Event, live: &Live) -> Delivery {
-        if !self.filters.iter().any(|filter| filter.matches(event)) {
+        if !self.filters.iter().any(|filter| is_wanted(filter, event)) {
             return Delivery::NotWanted;
         }
         match &mut *self.lock() {
@@ -123,7 +124,7 @@ impl Subscription {
                 Delivery::Queued
             }
             Phase::Live { awaited } => {
-                if live.seq.is_some_and(|seq| awaited.remove(&seq)) {
+                if live.number.is_some_and(|number| awaited.remove(&number)) {
                     return Delivery::NotWanted;
                 }
                 match self.outbox.offer(self.message(live.json.clone())) {
@@ -140,8 +141,8 @@ impl Subscription {
     /// not asked for; of those, `still_to_come` says which are yet to be delivered here.
     pub(crate) fn go_live(
         &self,
-        stored: &HashSet<i64>,
-        still_to_come: impl FnOnce(Vec<i64>) -> Vec<i64>,
+        stored: &HashSet<EventNumber>,
+        still_to_come: impl FnOnce(Vec<EventNumber>) -> Vec<EventNumber>,
     ) -> Result<(), TooSlow> {
         let mut phase = self.lock();
         let Phase::Stored(held_back) = &mut *phase else {
@@ -154,9 +155,9 @@ impl Subscription {
         }
         let mut seen = HashSet::new();
         for live in held_back.events {
-            match live.seq {
-                Some(seq) if stored.contains(&seq) => {
-                    seen.insert(seq);
+            match live.number {
+                Some(number) if stored.contains(&number) => {
+                    seen.insert(number);
                 }
                 _ => {
                     if self.outbox.offer(self.message(live.json)).is_err() {
@@ -193,6 +194,11 @@ impl Subscription {
     }
 }
 
+/// A search (NIP-50) is for stored events: words are for the database to find.
+fn is_wanted(filter: &Filter, event: &Event) -> bool {
+    filter.search.is_none() && filter.matches(event)
+}
+
 #[cfg(test)]
 mod tests {
     use bigbrotr_core::event::{EventId, Pubkey};
@@ -213,7 +219,7 @@ mod tests {
 
     fn live(n: u8) -> Live {
         Live {
-            seq: Some(i64::from(n)),
+            number: Some(EventNumber::Relay(i64::from(n))),
             json: format!("{{\"n\":{n}}}").into(),
         }
     }
@@ -242,11 +248,11 @@ mod tests {
         // are sent; 3 is stored and comes after; 4 is new and comes while they are sent.
         subscription.deliver(&event(2), &live(2));
         subscription.deliver(&event(4), &live(4));
-        let stored = HashSet::from([1, 2, 3]);
+        let stored = HashSet::from([1, 2, 3].map(EventNumber::Relay));
         let gone_live = subscription.go_live(&stored, |mut unseen| {
             unseen.sort_unstable();
-            assert_eq!(unseen, [1, 3]);
-            vec![3]
+            assert_eq!(unseen, [1, 3].map(EventNumber::Relay));
+            vec![EventNumber::Relay(3)]
         });
         assert_eq!(gone_live, Ok(()));
         assert_eq!(drain(&outbox), [r#"["EVENT","a\"]",{"n":4}]"#]);

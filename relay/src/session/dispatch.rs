@@ -38,7 +38,8 @@ impl Session {
         };
         self.count_message(&parsed);
         drop(incoming);
-        if let Err(pause) = self.rate.take() {
+        let taken = self.rate.take();
+        if let Err(pause) = taken.and_then(|()| self.shared.rates.addresses.take(self.site)) {
             let slow_down = (ReplyPrefix::RateLimited, "slow down".to_owned());
             match parsed {
                 Ok(message) => self.refuse(message, slow_down).await?,

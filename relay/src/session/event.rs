@@ -46,6 +46,13 @@ impl Session {
             shared.clock.now(),
         )?;
         let event = verify(event).await?;
+        // Not before: the author of an event that he has not signed must not pay for it.
+        if let (Some(rates), true) = (&shared.rates.authors, event.pubkey != shared.pubkey)
+            && rates.take(event.pubkey).is_err()
+        {
+            let text = "too many events of this author, slow down";
+            return Err((ReplyPrefix::RateLimited, text.to_owned()));
+        }
         if event.class() == KindClass::Ephemeral {
             shared.hub.broadcast(&event);
             return Ok(("broadcast", ""));

@@ -12,8 +12,13 @@ impl Session {
         let config = &self.shared.config;
         let limits = &config.limits;
         let refuse = |prefix: ReplyPrefix, text: String| Err((prefix, text));
-        if config.auth.to_read && self.auth.pubkeys().is_empty() {
+        let known = self.auth.pubkeys();
+        if config.auth.is_needed_to_read() && known.is_empty() {
             return refuse(ReplyPrefix::AuthRequired, "authenticate to read".into());
+        }
+        let readers = &config.auth.readers;
+        if !readers.is_empty() && !known.iter().any(|key| readers.contains(key)) {
+            return refuse(ReplyPrefix::Restricted, "only some may read here".into());
         }
         if sub_id.chars().count() > limits.max_subid_length {
             let text = format!(
@@ -33,7 +38,7 @@ impl Session {
             let text = format!("more than {} values in a filter", limits.max_filter_values);
             return refuse(ReplyPrefix::Invalid, text);
         }
-        if filters.iter().any(|filter| filter.search.is_some()) {
+        if !config.archive.search && filters.iter().any(|filter| filter.search.is_some()) {
             return refuse(
                 ReplyPrefix::Unsupported,
                 "there is no search (NIP-50) here".into(),

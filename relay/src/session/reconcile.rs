@@ -3,21 +3,25 @@
 //!
 //! [NIP-77]: https://github.com/nostr-protocol/nips/blob/master/77.md
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use bigbrotr_core::event::EventId;
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
+use bigbrotr_schema::store::{ScanBounds, ServedFrom};
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::Session;
+use super::budget::Budget;
 use super::dispatch::shorten;
 use crate::limits::{
-    RECONCILE_FRAME_BYTES, RECONCILE_IDLE, RECONCILE_ITEMS, RECONCILIATIONS_PER_CLIENT,
+    RECONCILE_FRAME_BYTES, RECONCILE_IDLE, RECONCILE_PAGE, RECONCILIATIONS_PER_CLIENT,
 };
 use crate::outbox::Gone;
 use crate::policy::Refusal;
+use crate::shared::QueryError;
 
 /// The reconciliations of one client, by their ids: a name space of its own.
 #[derive(Default)]
@@ -30,6 +34,13 @@ struct Reconciliation {
     negentropy: Box<Negentropy<'static, NegentropyStorageVector>>,
     idle_at: Instant,
     _place: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Time and id of each event to compare, and the room that they take.
+struct Items {
+    items: BTreeSet<(i64, EventId)>,
+    room: OwnedSemaphorePermit,
 }
 
 impl Reconciliations {
@@ -109,22 +120,12 @@ impl Session {
         }
         let place = self.shared.reconciliations.clone().try_acquire_owned();
         let Ok(place) = place else {
-            return Err(blocked("too many at the moment, try again later"));
+            return Err(busy());
         };
-        let most = filter.limit.unwrap_or(usize::MAX).min(RECONCILE_ITEMS + 1);
-        let ids = self
-            .shared
-            .ask(self.shared.store.relay_event_ids(filter, most));
-        let ids = ids.await.map_err(|error| {
-            tracing::warn!(sub.id = sub_id, error = ?error, "NEG-OPEN not answered");
-            (ReplyPrefix::Error, error.reply().to_owned())
-        })?;
-        if ids.len() > RECONCILE_ITEMS {
-            return Err(blocked(format!("more than {RECONCILE_ITEMS} events match")));
-        }
+        let Items { items, room } = self.items(sub_id, filter).await?;
         let prepared = tokio::task::spawn_blocking(move || {
-            let mut storage = NegentropyStorageVector::with_capacity(ids.len());
-            for (created_at, id) in ids {
+            let mut storage = NegentropyStorageVector::with_capacity(items.len());
+            for (created_at, id) in items {
                 storage.insert(created_at.unsigned_abs(), Id::from_byte_array(id.0))?;
             }
             storage.seal()?;
@@ -137,7 +138,86 @@ impl Session {
             negentropy: Box::new(negentropy),
             idle_at: Instant::now() + RECONCILE_IDLE,
             _place: place,
+            _room: room,
         })
+    }
+
+    /// Reads what is to be compared: the filter's newest events, with a limit.
+    async fn items(&self, sub_id: &str, filter: &Filter) -> Result<Items, Refusal> {
+        let limits = &self.shared.config.limits;
+        let most = limits.max_reconcile_events;
+        let wanted = filter.limit.unwrap_or(usize::MAX);
+        let Ok(room) = self
+            .shared
+            .reconciled_events
+            .clone()
+            .try_acquire_many_owned(0)
+        else {
+            return Err(busy());
+        };
+        let mut items = Items {
+            items: BTreeSet::new(),
+            room,
+        };
+        let mut budget = Budget::new(&self.shared, limits.max_scanned_events.max(most));
+        for from in self.shared.served() {
+            let mut after = None;
+            let mut found = 0;
+            while found < wanted {
+                let events = (wanted - found).min(RECONCILE_PAGE);
+                let page = self
+                    .ids_page(*from, filter, after, events, &mut budget)
+                    .await;
+                let (page, next) = page.map_err(|error| {
+                    tracing::warn!(sub.id = sub_id, error = ?error, "NEG-OPEN not answered");
+                    (ReplyPrefix::Error, error.reply().to_owned())
+                })?;
+                found += page.len();
+                let Ok(room) = self
+                    .shared
+                    .reconciled_events
+                    .clone()
+                    .try_acquire_many_owned(page.len() as u32)
+                else {
+                    return Err(busy());
+                };
+                items.room.merge(room);
+                items.items.extend(page);
+                if items.items.len() > most && most < wanted {
+                    return Err(blocked(format!("more than {most} events match")));
+                }
+                match next {
+                    Some(position) => after = Some(position),
+                    None => break,
+                }
+            }
+        }
+        // Of both places, the newest.
+        while items.items.len() > wanted {
+            items.items.pop_first();
+        }
+        Ok(items)
+    }
+
+    async fn ids_page(
+        &self,
+        from: ServedFrom,
+        filter: &Filter,
+        after: Option<(i64, EventId)>,
+        events: usize,
+        budget: &mut Budget,
+    ) -> Result<(Vec<(i64, EventId)>, Option<(i64, EventId)>), QueryError> {
+        let bounds = ScanBounds {
+            events,
+            rows: budget.rows(RECONCILE_PAGE)?,
+            bytes: usize::MAX,
+            within: budget.time(),
+        };
+        let page = self.shared.store.served_ids(from, filter, after, bounds);
+        let page = budget.ask(&self.shared, page).await?;
+        budget.spend(page.rows);
+        let ids = page.events.iter().map(|event| (event.created_at, event.id));
+        Ok((ids.collect(), page.next))
     }
 
     /// Answers one message, and keeps the reconciliation for the next.
@@ -191,6 +271,10 @@ impl Session {
             .send(crate::outbox::Outgoing::Text(message))
             .await
     }
+}
+
+fn busy() -> Refusal {
+    blocked("too many at the moment, try again later")
 }
 
 fn unable() -> Refusal {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
+use bigbrotr_schema::store::EventNumber;
 
 use super::Session;
 use super::stored::StoredEvents;
@@ -52,6 +53,7 @@ impl Session {
             }
             Err(Interrupted::Query(error)) => {
                 self.end_subscription(&sub_id);
+                eprintln!("DEBUG {error:?}");
                 tracing::warn!(sub.id = sub_id, error = ?error, "REQ not answered");
                 let refusal = (ReplyPrefix::Error, error.reply().to_owned());
                 return self.reply_closed(&sub_id, refusal).await;
@@ -97,16 +99,22 @@ impl Session {
 
     /// Sends the stored events; returns their numbers, and those of others that were there when
     /// this began and may yet come live.
-    async fn send_stored(&self, subscription: &Subscription) -> Result<HashSet<i64>, Interrupted> {
+    async fn send_stored(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<HashSet<EventNumber>, Interrupted> {
         let (shared, hub) = (&self.shared, &self.shared.hub);
         let seqs = shared
             .store
             .relay_event_seqs_after(hub.fanned_out_up_to(), RECENT_EVENTS);
-        let there = shared.ask(seqs).await.map_err(Interrupted::Query)?;
-        let mut numbers: HashSet<i64> = there.into_iter().collect();
+        let within = shared.config.limits.query_timeout;
+        let there = shared.ask(within, seqs).await.map_err(Interrupted::Query)?;
+        let mut numbers: HashSet<_> = there.into_iter().map(EventNumber::Relay).collect();
         let mut stored = StoredEvents::new(&self.shared, subscription.filters());
         while let Some(event) = stored.next().await.map_err(Interrupted::Query)? {
-            numbers.insert(event.seq);
+            if hub.may_come_live(&event) {
+                numbers.insert(event.number);
+            }
             self.outbox
                 .send(subscription.message(event.json.into()))
                 .await

@@ -2,7 +2,9 @@
 
 use bigbrotr_core::message::ClientMessage;
 
-use crate::helper::{Sent, filter, next, note, now, relay, relay_with};
+use bigbrotr_testkit::population::EventMaker;
+
+use crate::helper::{Sent, filter, next, note, now, relay, relay_with, stranger};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_match_any_filter_are_counted_once() {
@@ -36,4 +38,42 @@ async fn a_refused_count_is_closed() {
     client.send(&message).await.unwrap();
     let closed = next(&mut client, "c").await;
     assert_eq!(closed, Sent::Closed("invalid: more than 1 filters".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reactions_to_one_thing_are_counted_with_registers() {
+    let relay = relay().await;
+    let subject = format!("{}5{}", "a".repeat(32), "b".repeat(31));
+    let mut expected = [0_u8; 256];
+    for n in 0..40 {
+        let maker = EventMaker::new(now()).kind(1).tag(["e", &subject]);
+        let event = maker.sign(&stranger(n));
+        relay.store.publish(&event).await.unwrap();
+        // The digit at position 32 is 5: the registers begin at byte 13 of the public key.
+        let rest = &event.pubkey.0[14..];
+        let zeros: u32 = rest
+            .iter()
+            .scan(true, |all_zero, byte| {
+                let bits = if *all_zero { byte.leading_zeros() } else { 0 };
+                *all_zero &= *byte == 0;
+                Some(bits)
+            })
+            .sum();
+        let register = &mut expected[usize::from(event.pubkey.0[13])];
+        *register = (*register).max(zeros as u8 + 1);
+    }
+    let mut client = relay.client().await;
+    let question = format!(r##"["COUNT","c",{{"kinds":[1],"#e":["{subject}"]}}]"##);
+    client.send_raw(question).await.unwrap();
+    let hll = hex::encode(expected);
+    loop {
+        let told = client.next().await.unwrap();
+        if told.starts_with("[\"COUNT\"") {
+            assert_eq!(
+                told,
+                format!(r#"["COUNT","c",{{"count":40,"hll":"{hll}"}}]"#)
+            );
+            return;
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bigbrotr_core::clock::{Clock, SystemClock};
 use bigbrotr_core::config::Section;
-use bigbrotr_core::event::{Event, Pubkey};
+use bigbrotr_core::event::{Event, EventId, Pubkey};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::RelayMessage;
 use bigbrotr_core::service::{Health, Service, ServiceContext};
@@ -16,6 +16,7 @@ use bigbrotr_schema::embedded::testing::TestDatabase;
 use bigbrotr_schema::store::Store;
 use bigbrotr_schema::testing::test_store;
 use bigbrotr_testkit::TestClient;
+use bigbrotr_testkit::client::End;
 use bigbrotr_testkit::population::{EventMaker, author_keys};
 use nostr::Keys;
 use prometheus::Registry;
@@ -54,6 +55,17 @@ async fn start(
     relay
 }
 
+/// A relay that serves the archive, once it does.
+pub(crate) async fn archive_relay(configure: impl FnOnce(&mut RelayConfig)) -> TestRelay {
+    let relay = relay_with(|config| {
+        config.archive.enabled = true;
+        configure(config);
+    })
+    .await;
+    relay.counts("bigbrotr_relay_archive_open", 1).await;
+    relay
+}
+
 /// Starts a relay, and does not wait until it is ready.
 pub(crate) async fn launch(
     store: Store,
@@ -69,6 +81,8 @@ pub(crate) async fn launch(
         .accepted_kinds
         .extend([0, 1, 1_111, 30_166, 20_001]);
     config.limits.message_burst = 10_000;
+    config.limits.message_burst_per_ip = 1_000_000;
+    config.policy.event_burst_per_pubkey = 1_000_000;
     configure(&mut config);
     config.validate().unwrap();
     let registry = Registry::new();
@@ -111,6 +125,23 @@ impl TestRelay {
         let waiting = self.health.wait_for(|health| such(health));
         let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         waited.expect("the health does not change").unwrap();
+    }
+
+    /// Waits until a metric has reached a value.
+    pub(crate) async fn counts(&self, name: &str, value: u64) {
+        for _ in 0..400 {
+            if self.metric(name) as u64 >= value {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{name} is {}, not {value}", self.metric(name));
+    }
+
+    /// Archives events, as if relays had sent them.
+    pub(crate) async fn archive(&self, events: &[Event]) {
+        let events: Vec<&Event> = events.iter().collect();
+        self.store.insert_events(&events, &[]).await.unwrap();
     }
 
     /// Stops the service and waits for all of its tasks.
@@ -170,6 +201,14 @@ pub(crate) fn note(created_at: i64, content: &str) -> Event {
     EventMaker::new(created_at)
         .content(content)
         .sign(&stranger(0))
+}
+
+/// The ids of what a subscription to this is sent before EOSE.
+pub(crate) async fn stored(client: &mut TestClient, filters: &[Filter]) -> Vec<EventId> {
+    let collected = client.req_until_eose("stored", filters).await.unwrap();
+    assert_eq!(collected.end, End::Eose);
+    client.close_sub("stored").await.unwrap();
+    collected.parsed().iter().map(|event| event.id).collect()
 }
 
 pub(crate) fn filter(json: &str) -> Filter {

@@ -9,16 +9,24 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod archive;
+mod archive_live;
+mod archive_model;
 mod auth;
 mod connections;
 mod count;
 mod database;
 mod fan_out;
 mod helper;
+mod hostile;
 mod info;
+mod messages;
+mod monitors;
+mod policies;
 mod publish;
 mod reconcile;
 mod rubbish;
 mod sdk;
+mod search;
 mod subscribe;
 mod vanish;

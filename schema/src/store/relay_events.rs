@@ -6,6 +6,7 @@
 mod feed;
 mod publish;
 mod query;
+mod scan;
 mod upkeep;
 
 use bigbrotr_core::event::{Event, EventId};
@@ -13,16 +14,26 @@ use bigbrotr_core::event::{Event, EventId};
 pub use self::feed::RelayEventFeed;
 pub use self::publish::PublishOutcome;
 pub(super) use self::publish::{address, publish};
-use self::query::stored_event;
+use self::scan::stored_event;
+pub(super) use self::scan::{EventScan, Part};
 pub use self::upkeep::RelayEventStatus;
 use super::Store;
 use crate::error::StoreError;
 
-/// An event on our relay, as its JSON text.
+/// Where an event is stored, and its number there: in the order of arrival, roughly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventNumber {
+    /// Among the relay's own events.
+    Relay(i64),
+    /// In the archive.
+    Archive(i64),
+}
+
+/// An event that our relay serves, as its JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// In the order of arrival.
-    pub seq: i64,
+    /// Where it is.
+    pub number: EventNumber,
     /// Its id.
     pub id: EventId,
     /// Unix seconds.

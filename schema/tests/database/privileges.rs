@@ -42,7 +42,7 @@ const PUBLIC_FUNCTIONS: [&str; 8] = [
 ];
 
 /// The tables that monitoring tools may read beside the views.
-const SYSTEM_TABLES: [&str; 19] = [
+const SYSTEM_TABLES: [&str; 20] = [
     "candidates",
     "finder_lists",
     "finder_sources",
@@ -52,6 +52,7 @@ const SYSTEM_TABLES: [&str; 19] = [
     "refused_events",
     "relay_latest",
     "relay_metadata",
+    "relay_mirror",
     "relays",
     "report_outbox",
     "report_targets",

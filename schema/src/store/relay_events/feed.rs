@@ -15,7 +15,7 @@ const CHANNEL: &str = "bigbrotr_relay_events";
 impl Store {
     /// Listens for events that are put on our relay from now on, by any process.
     pub async fn listen_relay_events(&self) -> Result<RelayEventFeed, StoreError> {
-        let listener = self.subscribe().await?;
+        let listener = self.subscribe_to(CHANNEL).await?;
         // Read after listening began: what is not here yet is announced later.
         let seqs: Vec<i64> =
             sqlx::query_scalar("select seq from relay_events order by seq desc limit $1")
@@ -35,10 +35,14 @@ impl Store {
         })
     }
 
-    async fn subscribe(&self) -> Result<PgListener, StoreError> {
+    /// Listens on a channel, and does not connect anew by itself: a hole has to be noticed.
+    pub(in crate::store) async fn subscribe_to(
+        &self,
+        channel: &str,
+    ) -> Result<PgListener, StoreError> {
         let mut listener = self.listener().await?;
         listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
+        listener.listen(channel).await?;
         Ok(listener)
     }
 }
@@ -126,7 +130,7 @@ impl RelayEventFeed {
     }
 
     async fn reconnect(&mut self) -> Result<(), StoreError> {
-        let listener = self.store.subscribe().await?;
+        let listener = self.store.subscribe_to(CHANNEL).await?;
         self.find_missed().await?;
         self.listener = Some(listener);
         Ok(())

@@ -5,27 +5,12 @@
 
 use bigbrotr_core::event::EventId;
 use bigbrotr_core::filter::Filter;
-use futures_util::TryStreamExt;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 
-use super::super::{Store, bytes32};
-use super::{RelayEventPage, StoredEvent};
+use super::super::{ServedFrom, Store};
+use super::{EventScan, Part, RelayEventPage, StoredEvent};
 use crate::error::StoreError;
 use crate::filter_sql::{RELAY_EVENTS, push_conditions};
 use crate::limits::QUERY_MAX_EVENTS;
-
-/// A place in the order of stored events: behind this `created_at` and id.
-type Position = (i64, EventId);
-
-/// What is read of each event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// All of it.
-    Whole,
-    /// Time and id; the text is empty unless it has to be looked at again.
-    Id,
-}
 
 impl Store {
     /// Returns stored events that match a filter: newest first, lowest id first on a tie,
@@ -66,8 +51,10 @@ impl Store {
         let mut events = Vec::new();
         let mut bytes = 0_usize;
         let most = most.min(QUERY_MAX_EVENTS);
-        let next = self
-            .scan_relay_events(filter, after, most, Part::Whole, |stored, matches| {
+        let scan = self.own_scan(filter, after, most, Part::Whole);
+        let mut connection = self.pool.acquire().await?;
+        let next = scan
+            .run(&mut connection, |stored, matches| {
                 bytes = bytes.saturating_add(stored.json.len());
                 if matches {
                     events.push(stored);
@@ -87,10 +74,11 @@ impl Store {
     ) -> Result<Vec<(i64, EventId)>, StoreError> {
         let mut ids = Vec::new();
         let mut after = None;
+        let mut connection = self.pool.acquire().await?;
         while ids.len() < most {
-            let left = most - ids.len();
-            let next = self
-                .scan_relay_events(filter, after, left, Part::Id, |stored, matches| {
+            let scan = self.own_scan(filter, after, most - ids.len(), Part::Id);
+            let next = scan
+                .run(&mut connection, |stored, matches| {
                     if matches {
                         ids.push((stored.created_at, stored.id));
                     }
@@ -133,61 +121,21 @@ impl Store {
         Ok(events.pop())
     }
 
-    /// Hands events to `take`, in order and one after the other, each with whether it matches:
-    /// those that come after `after`, at most `most`, for as long as `take` wants more. Returns
-    /// where it stopped; `None` when there is no more.
-    async fn scan_relay_events(
+    fn own_scan<'a>(
         &self,
-        filter: &Filter,
-        after: Option<Position>,
+        filter: &'a Filter,
+        after: Option<(i64, EventId)>,
         most: usize,
         part: Part,
-        mut take: impl FnMut(StoredEvent, bool) -> bool + Send,
-    ) -> Result<Option<Position>, StoreError> {
-        if filter.is_void() || most == 0 {
-            return Ok(None);
+    ) -> EventScan<'a> {
+        EventScan {
+            from: ServedFrom::Relay,
+            filter,
+            after,
+            most,
+            part,
+            range: None,
+            now: self.now(),
         }
-        let look_again = !filter.tags.is_empty();
-        let text = match part {
-            Part::Id if !look_again => "''",
-            Part::Id | Part::Whole => "event::text",
-        };
-        let mut query = sqlx::QueryBuilder::new("select seq, id, created_at, ");
-        query.push(text).push(" as event from relay_events where ");
-        push_conditions(&mut query, &RELAY_EVENTS, filter, self.now());
-        if let Some((created_at, id)) = after {
-            query
-                .push(" and created_at <= ")
-                .push_bind(created_at)
-                .push(" and (created_at < ")
-                .push_bind(created_at)
-                .push(" or id > ")
-                .push_bind(id.0.to_vec())
-                .push(")");
-        }
-        query
-            .push(" order by created_at desc, id limit ")
-            .push_bind(i64::try_from(most).unwrap_or(i64::MAX));
-        let mut rows = query.build().fetch(&self.pool);
-        let mut read = 0;
-        while let Some(row) = rows.try_next().await? {
-            let stored = stored_event(&row)?;
-            let matches = !look_again || filter.matches(&stored.event()?);
-            let position = (stored.created_at, stored.id);
-            read += 1;
-            if !take(stored, matches) || read == most {
-                return Ok(Some(position));
-            }
-        }
-        Ok(None)
     }
-}
-
-pub(super) fn stored_event(row: &PgRow) -> Result<StoredEvent, StoreError> {
-    Ok(StoredEvent {
-        seq: row.try_get("seq")?,
-        id: EventId(bytes32(row.try_get("id")?, "event id")?),
-        created_at: row.try_get("created_at")?,
-        json: row.try_get("event")?,
-    })
 }

@@ -1,0 +1,195 @@
+//! Reading events by filter, in the order in which they are served: the one place that does.
+//!
+//! Tags are found by hash, and hashes collide: whatever is read by tags is looked at again. What
+//! of the archive may not be served is told by the database for each event that a scan meets, and
+//! not by a condition: so the planner has nothing to choose but the index that the filter needs.
+
+use bigbrotr_core::event::{Event, EventId};
+use bigbrotr_core::filter::Filter;
+use futures_util::TryStreamExt;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+
+use super::super::archive::read_event;
+use super::super::{ServedFrom, bytes32};
+use super::{EventNumber, StoredEvent};
+use crate::error::StoreError;
+use crate::filter_sql::{EventTable, RELAY_EVENTS, SERVED_ARCHIVE, push_conditions};
+
+/// A place in the order of stored events: behind this `created_at` and id.
+pub(in crate::store) type Position = (i64, EventId);
+
+/// What is read of each event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Part {
+    /// All of it.
+    Whole,
+    /// Time and id; the text is empty.
+    Id,
+}
+
+/// One statement that reads events: newest first, lowest id first on a tie.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct EventScan<'a> {
+    pub(in crate::store) from: ServedFrom,
+    pub(in crate::store) filter: &'a Filter,
+    /// Only what comes behind it.
+    pub(in crate::store) after: Option<Position>,
+    /// Rows that are read at most, whether they may be served or not.
+    pub(in crate::store) most: usize,
+    pub(in crate::store) part: Part,
+    /// Numbers of the archive, the first and the last; `None`: all there are.
+    pub(in crate::store) range: Option<(i64, i64)>,
+    pub(in crate::store) now: i64,
+}
+
+impl EventScan<'_> {
+    /// Hands events to `take`, one after the other, each with whether it matches and may be
+    /// served, for as long as `take` wants more. Returns where it stopped; `None` when there is no
+    /// more.
+    pub(in crate::store) async fn run(
+        &self,
+        connection: &mut PgConnection,
+        mut take: impl FnMut(StoredEvent, bool) -> bool + Send,
+    ) -> Result<Option<Position>, StoreError> {
+        if self.filter.is_void() || self.most == 0 {
+            return Ok(None);
+        }
+        let mut query = self.statement("");
+        let mut rows = query.build().fetch(connection);
+        let mut read = 0;
+        while let Some(row) = rows.try_next().await? {
+            let (stored, matches) = self.read(&row)?;
+            let position = (stored.created_at, stored.id);
+            read += 1;
+            if !take(stored, matches) || read == self.most {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the statement's plan as text.
+    #[cfg(feature = "testing")]
+    pub(in crate::store) async fn explain(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<String, StoreError> {
+        let lines: Vec<String> = self
+            .statement("explain (costs off) ")
+            .build_query_scalar()
+            .fetch_all(connection)
+            .await?;
+        Ok(lines.join("\n"))
+    }
+
+    fn look_again(&self) -> bool {
+        !self.filter.tags.is_empty()
+    }
+
+    fn statement(&self, prefix: &str) -> QueryBuilder<Postgres> {
+        let text = self.part == Part::Whole || self.look_again();
+        let mut query = QueryBuilder::new(prefix);
+        query.push(match self.from {
+            ServedFrom::Relay if text => {
+                "select seq, id, created_at, event::text as event, false as hidden from ("
+            }
+            ServedFrom::Relay => "select seq, id, created_at, '' as event, false as hidden from (",
+            ServedFrom::RelayBesideArchive => {
+                "select seq, id, created_at, event::text as event,
+                    is_relay_event_hidden(id, pubkey, created_at, kind, event) as hidden from ("
+            }
+            ServedFrom::Archive => {
+                "select num, id, pubkey, created_at, kind, tags::text as tags,
+                    content::text as content, sig,
+                    is_archived_event_hidden(id, pubkey, created_at, kind, tags) as hidden from ("
+            }
+        });
+        query.push(match (self.from, self.part) {
+            (ServedFrom::Relay, _) => "select seq, id, created_at, event from relay_events where ",
+            (ServedFrom::RelayBesideArchive, _) => "select * from relay_events where ",
+            (ServedFrom::Archive, Part::Whole) => "select * from events where ",
+            // Content may be long, and is in nobody's way.
+            (ServedFrom::Archive, Part::Id) => {
+                "select num, id, pubkey, created_at, kind, tags, '\"\"'::json as content, sig
+                 from events where "
+            }
+        });
+        push_conditions(&mut query, table(self.from), self.filter, self.now);
+        if let Some((first, last)) = self.range {
+            query
+                .push(" and num between ")
+                .push_bind(first)
+                .push(" and ")
+                .push_bind(last);
+        }
+        if let Some((created_at, id)) = self.after {
+            query
+                .push(" and created_at <= ")
+                .push_bind(created_at)
+                .push(" and (created_at < ")
+                .push_bind(created_at)
+                .push(" or id > ")
+                .push_bind(id.0.to_vec())
+                .push(")");
+        }
+        query
+            .push(" order by created_at desc, id limit ")
+            .push_bind(i64::try_from(self.most).unwrap_or(i64::MAX))
+            // Outermost, so that no event behind the limit is asked about.
+            .push(") found order by created_at desc, id");
+        query
+    }
+
+    fn read(&self, row: &PgRow) -> Result<(StoredEvent, bool), StoreError> {
+        let hidden: bool = row.try_get("hidden")?;
+        if self.from == ServedFrom::Archive {
+            let event = read_event(row)?;
+            let matches = !hidden
+                && event
+                    .as_ref()
+                    .is_some_and(|event| self.filter.matches(event));
+            return Ok((archived_event(row, event.as_ref(), self.part)?, matches));
+        }
+        let mut stored = stored_event(row)?;
+        let matches = !hidden && (!self.look_again() || self.filter.matches(&stored.event()?));
+        if self.part == Part::Id {
+            stored.json = String::new();
+        }
+        Ok((stored, matches))
+    }
+}
+
+fn table(from: ServedFrom) -> &'static EventTable {
+    match from {
+        ServedFrom::Relay | ServedFrom::RelayBesideArchive => &RELAY_EVENTS,
+        ServedFrom::Archive => &SERVED_ARCHIVE,
+    }
+}
+
+/// Reads a row of the relay's own events.
+pub(super) fn stored_event(row: &PgRow) -> Result<StoredEvent, StoreError> {
+    Ok(StoredEvent {
+        number: EventNumber::Relay(row.try_get("seq")?),
+        id: EventId(bytes32(row.try_get("id")?, "event id")?),
+        created_at: row.try_get("created_at")?,
+        json: row.try_get("event")?,
+    })
+}
+
+fn archived_event(
+    row: &PgRow,
+    event: Option<&Event>,
+    part: Part,
+) -> Result<StoredEvent, StoreError> {
+    let json = match (event, part) {
+        (Some(event), Part::Whole) => event.to_json(),
+        _ => String::new(),
+    };
+    Ok(StoredEvent {
+        number: EventNumber::Archive(row.try_get("num")?),
+        id: EventId(bytes32(row.try_get("id")?, "event id")?),
+        created_at: row.try_get("created_at")?,
+        json,
+    })
+}

@@ -1,0 +1,203 @@
+//! Counting ([NIP-45]), with the registers of a `HyperLogLog` where the filter has them.
+//!
+//! [NIP-45]: https://github.com/nostr-protocol/nips/blob/master/45.md
+
+use std::time::Duration;
+
+use bigbrotr_core::filter::Filter;
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
+use sqlx::{Postgres, QueryBuilder, Row};
+
+use super::super::{Store, bytes32};
+use super::ServedFrom;
+use crate::error::StoreError;
+use crate::filter_sql::{RELAY_EVENTS, SERVED_ARCHIVE, push_conditions};
+
+/// How many events match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedCount {
+    /// The number; where it is not exact, there are more.
+    pub count: u64,
+    /// Whether all were counted.
+    pub exact: bool,
+    /// The 256 registers of NIP-45, where an offset was given.
+    pub hll: Option<Box<[u8; 256]>>,
+}
+
+impl Store {
+    /// Counts the events that match any of the filters and may be served, up to `most`. With the
+    /// archive beside, an event that is in both counts once. `hll` is what [`hll_offset`] says.
+    ///
+    /// # Errors
+    /// [`StoreError::is_timeout`] when it would take longer than `within`.
+    pub async fn count_served(
+        &self,
+        beside_archive: bool,
+        filters: &[Filter],
+        hll: Option<usize>,
+        most: u64,
+        within: Duration,
+    ) -> Result<ServedCount, StoreError> {
+        let mut counted = ServedCount {
+            count: 0,
+            exact: true,
+            hll: hll.map(|_| Box::new([0; 256])),
+        };
+        let filters: Vec<&Filter> = filters.iter().filter(|filter| !filter.is_void()).collect();
+        if filters.is_empty() {
+            return Ok(counted);
+        }
+        let tables: &[ServedFrom] = if beside_archive {
+            &[ServedFrom::RelayBesideArchive, ServedFrom::Archive]
+        } else {
+            &[ServedFrom::Relay]
+        };
+        let mut tx = self.begin_served(within).await?;
+        for from in tables {
+            let left = most.saturating_sub(counted.count);
+            let mut query = self.counting(*from, &filters, hll.is_some(), left);
+            let count = if let (Some(offset), Some(registers)) = (hll, &mut counted.hll) {
+                let mut rows = query.build().fetch(&mut *tx);
+                let mut count = 0;
+                while let Some(row) = rows.try_next().await? {
+                    let pubkey = bytes32(row.try_get(0)?, "pubkey")?;
+                    register(registers, &pubkey, offset);
+                    count += 1;
+                }
+                count
+            } else {
+                let count: i64 = query.build_query_scalar().fetch_one(&mut *tx).await?;
+                count.unsigned_abs()
+            };
+            counted.exact &= count <= left;
+            counted.count += count.min(left);
+        }
+        tx.rollback().await?;
+        Ok(counted)
+    }
+
+    /// One more than `most` tells that there are more.
+    fn counting(
+        &self,
+        from: ServedFrom,
+        filters: &[&Filter],
+        pubkeys: bool,
+        most: u64,
+    ) -> QueryBuilder<Postgres> {
+        let mut query = QueryBuilder::new(if pubkeys {
+            ""
+        } else {
+            "select count(*) from ("
+        });
+        query.push("select pubkey from ").push(match from {
+            ServedFrom::Relay | ServedFrom::RelayBesideArchive => "relay_events",
+            ServedFrom::Archive => "events",
+        });
+        for (n, filter) in filters.iter().enumerate() {
+            query.push(if n == 0 { " where ((" } else { ") or (" });
+            let table = match from {
+                ServedFrom::Relay | ServedFrom::RelayBesideArchive => &RELAY_EVENTS,
+                ServedFrom::Archive => &SERVED_ARCHIVE,
+            };
+            push_conditions(&mut query, table, filter, self.now());
+        }
+        query.push(match from {
+            ServedFrom::Relay => "))",
+            ServedFrom::RelayBesideArchive => {
+                ")) and not is_relay_event_hidden(id, pubkey, created_at, kind, event)"
+            }
+            ServedFrom::Archive => {
+                ")) and not is_archived_event_hidden(id, pubkey, created_at, kind, tags)"
+            }
+        });
+        query
+            .push(" limit ")
+            .push_bind(i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX));
+        if !pubkeys {
+            query.push(") counted");
+        }
+        query
+    }
+}
+
+/// Returns where in a public key the registers begin: `None` for what NIP-45 has none for.
+///
+/// The offset comes from the first value of the filter's first tag. Filters here keep neither in
+/// order, so only a filter with one value of one tag has it: what NIP-45 is meant for.
+pub fn hll_offset(filters: &[Filter]) -> Option<usize> {
+    let [filter] = filters else { return None };
+    let (_, values) = filter.tags.first_key_value()?;
+    let value = values.first()?;
+    if filter.tags.len() > 1 || values.len() > 1 {
+        return None;
+    }
+    let is_hex = |text: &str| text.len() == 64 && hex::decode(text).is_ok();
+    let owner = value.split(':').nth(1);
+    let digest = match owner {
+        _ if is_hex(value) => value.clone(),
+        Some(owner) if is_hex(owner) => owner.to_owned(),
+        _ => hex::encode(Sha256::digest(value.as_bytes())),
+    };
+    let digit = digest.chars().nth(32)?.to_digit(16)?;
+    Some(digit as usize + 8)
+}
+
+/// Notes a public key.
+fn register(registers: &mut [u8; 256], pubkey: &[u8; 32], offset: usize) {
+    let Some((first, rest)) = pubkey.get(offset..).and_then(<[u8]>::split_first) else {
+        return;
+    };
+    let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+    let bits = zeros * 8
+        + rest
+            .get(zeros)
+            .map_or(0, |byte| byte.leading_zeros() as usize);
+    let register = &mut registers[usize::from(*first)];
+    *register = (*register).max(bits as u8 + 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset(json: &str) -> Option<usize> {
+        hll_offset(&[Filter::from_json(json).unwrap()])
+    }
+
+    #[test]
+    fn the_offset_comes_from_the_one_value_of_the_one_tag() {
+        let key = format!("{}a{}", "0".repeat(32), "0".repeat(31));
+        assert_eq!(offset(&format!(r##"{{"#p":["{key}"]}}"##)), Some(18));
+        assert_eq!(
+            offset(&format!(r##"{{"#a":["30023:{key}:x"],"kinds":[7]}}"##)),
+            Some(18)
+        );
+        // The 33rd digit of its SHA-256.
+        let digit = hex::encode(Sha256::digest(b"nostr")).as_bytes()[32];
+        let digit = char::from(digit).to_digit(16).unwrap() as usize;
+        assert_eq!(offset(r##"{"#t":["nostr"]}"##), Some(digit + 8));
+        for none in [
+            r##"{"#t":["a","b"]}"##,
+            r##"{"#t":["a"],"#p":["b"]}"##,
+            "{}",
+        ] {
+            assert_eq!(offset(none), None, "{none}");
+        }
+        assert_eq!(hll_offset(&[Filter::default(), Filter::default()]), None);
+    }
+
+    #[test]
+    fn a_register_holds_the_longest_row_of_zeros_plus_one() {
+        let mut registers = [0; 256];
+        let mut pubkey = [0xff; 32];
+        pubkey[8..11].copy_from_slice(&[7, 0, 0x10]);
+        register(&mut registers, &pubkey, 8);
+        assert_eq!(registers[7], 12);
+        pubkey[9] = 0x80;
+        register(&mut registers, &pubkey, 8);
+        assert_eq!(registers[7], 12);
+        register(&mut registers, &[0; 32], 23);
+        assert_eq!(registers[0], 65);
+    }
+}
