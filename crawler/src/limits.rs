@@ -230,6 +230,9 @@ pub const MISSING_RETRY: Duration = Duration::from_hours(24);
 /// contradicts itself.
 pub const RECONCILE_SAMPLE: usize = 100;
 
+/// Events that a relay is asked for to prove that it has what was named to it.
+pub const RECONCILE_PROOFS: usize = 20;
+
 /// Promises of a relay to have events, of which it breaks half, that it may break until its word is
 /// not asked for any more. Below, it is paged for once: events come and go.
 pub const BROKEN_PROMISES: u64 = 20;

@@ -13,6 +13,7 @@
 mod config;
 mod error;
 mod following;
+mod likeness;
 mod metrics;
 mod rubbish;
 mod scan;

@@ -11,6 +11,7 @@ mod gaps;
 mod live;
 mod paging;
 mod reconcile;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::error::TurnError;
+use super::likeness::Likeness;
 use super::rubbish::{Patience, Rubbish};
 use super::scan::{Rules, Span};
 use super::slices::Slices;
@@ -94,6 +96,8 @@ pub(super) struct Turn<'a> {
     promises: (u64, u64),
     /// Whether the relay's word is not enough for this turn.
     is_doubted: bool,
+    /// What a relay that is new has in common with the archive.
+    likeness: Likeness,
 }
 
 impl<'a> Turn<'a> {
@@ -127,6 +131,7 @@ impl<'a> Turn<'a> {
             has_missing: false,
             promises: (0, 0),
             is_doubted: false,
+            likeness: Likeness::default(),
         }
     }
 

@@ -43,8 +43,28 @@ async fn a_second_relay_costs_ids_and_not_events() {
         second.bytes_out,
         first.bytes_out
     );
-    // The newest page is asked for to see that the relay does not contradict itself.
-    assert!(second.events_sent <= 101, "{} sent", second.events_sent);
+    // Some are asked for to see that the relay has what it says, and the new one.
+    assert!(second.events_sent <= 125, "{} sent", second.events_sent);
+    // Of ids only those that differ are named.
+    let named = second.reconcile_bytes_out + second.reconcile_bytes_in;
+    assert!(named < 600 * 64 / 2, "{named} bytes to compare 600 ids");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_agrees_to_everything_gets_no_credit_for_it() {
+    let events = notes(93, 600, 5);
+    let first = relay(events.clone()).await;
+    let world = World::of(&[&first]).await;
+    let running = world.start(reconciling());
+    world.covered(&first, now() - 60).await;
+    // The newest are there, and nothing of the rest.
+    let few = events[..150].to_vec();
+    let liar = relay_with(few, [ReconcileFault::Message("61".to_owned())]).await;
+    world.add(&[&liar]).await;
+    world.covered(&liar, now() - 60).await;
+    assert!(liar.stats().reconciliations > 0);
+    world.assert_holds(&[&first, &liar]).await;
     running.stop().await;
 }
 

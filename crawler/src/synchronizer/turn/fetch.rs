@@ -36,6 +36,31 @@ impl Turn<'_> {
         window: Window,
         ids: &[EventId],
     ) -> Result<Option<()>, TurnError> {
+        let relay = self.task.relay.id;
+        let archived = self.link(window, ids).await?;
+        let mut wanted: Vec<EventId> = ids
+            .iter()
+            .filter(|id| !archived.contains(*id))
+            .copied()
+            .collect();
+        if self.has_missing && !wanted.is_empty() {
+            let (store, largest) = (&self.shared.store, self.wanted.max_event_bytes as i64);
+            let hopeless = self
+                .shared
+                .durably(|| store.list_missing(relay, &wanted, largest))
+                .await?;
+            wanted.retain(|id| !hopeless.contains(id));
+        }
+        self.promises.0 += wanted.len() as u64;
+        self.fetch(session, wanted).await
+    }
+
+    /// Records that the relay has those of these events that are archived, and returns them.
+    pub(super) async fn link(
+        &mut self,
+        window: Window,
+        ids: &[EventId],
+    ) -> Result<HashSet<EventId>, TurnError> {
         let (relay, stop) = (self.task.relay.id, self.shared.context.stop.clone());
         let link = || {
             self.shared
@@ -50,21 +75,7 @@ impl Turn<'_> {
             ..SyncProgress::default()
         };
         self.record(progress).await?;
-        let mut wanted: Vec<EventId> = ids
-            .iter()
-            .filter(|id| !links.archived.contains(*id))
-            .copied()
-            .collect();
-        if self.has_missing && !wanted.is_empty() {
-            let (store, largest) = (&self.shared.store, self.wanted.max_event_bytes as i64);
-            let hopeless = self
-                .shared
-                .durably(|| store.list_missing(relay, &wanted, largest))
-                .await?;
-            wanted.retain(|id| !hopeless.contains(id));
-        }
-        self.promises.0 += wanted.len() as u64;
-        self.fetch(session, wanted).await
+        Ok(links.archived)
     }
 
     async fn fetch(

@@ -1,12 +1,13 @@
 //! Catching up by reconciliation (NIP-77): the shell around [`Sweep`].
 //!
-//! A relay's word that it has nothing else is worth something only where it does not contradict
-//! what it gives: before everything is reconciled, its newest page is asked for, and events of it
-//! that the relay then says it has not are the end of its credit.
+//! A relay that is new and has much the same as the archive is reconciled against all of that, so
+//! that differences alone are named; any other against what it is known to have. What its word is
+//! worth is found out in `trust`.
 
 use std::collections::HashSet;
 
 use bigbrotr_core::event::EventId;
+use bigbrotr_core::filter::Filter;
 use bigbrotr_schema::store::{KnownEvents, SyncMethod, SyncProgress};
 use tokio::time::Instant;
 
@@ -29,6 +30,17 @@ pub(super) enum Outcome {
     /// The relay broke off, after it had told something: the rest is there for the asking.
     Again,
     Stopped,
+}
+
+/// What a relay told in a window.
+#[derive(Default)]
+struct Told {
+    /// Events that it has and that we did not name.
+    needed: usize,
+    /// Of them, those that were archived, by it or before.
+    gained: usize,
+    /// Events that we named and that it does not have.
+    lacking: HashSet<EventId>,
 }
 
 impl Turn<'_> {
@@ -103,36 +115,6 @@ impl Turn<'_> {
         Ok(None)
     }
 
-    /// Archives the newest page and returns what was in it. `None` when the service has to stop.
-    async fn sample(
-        &mut self,
-        session: &mut Session,
-        n: usize,
-        span: Span,
-    ) -> Result<Option<HashSet<EventId>>, TurnError> {
-        let mut filter = self.filter(n, Some(span.floor), span.until.or(Some(span.goal)));
-        filter.limit = Some(self.wanted.page_limit.min(limits::RECONCILE_SAMPLE));
-        let fetch = session.fetch_page(&filter, &self.limits);
-        let Some(mut page) = self.unless_stopped(Box::pin(fetch)).await else {
-            return Ok(None);
-        };
-        let mut sorted = self.sort(&mut page);
-        let events = std::mem::take(&mut sorted.wanted);
-        let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
-        let report = self.archive(events).await?;
-        let bad = sorted.refused.values().sum::<u64>() + report.ingested.refused;
-        let good = report.ingested.new + report.ingested.known;
-        self.record(sorted.progress(report.ingested)).await?;
-        if let Some(error) = TurnError::of_page(page.end) {
-            return Err(error);
-        }
-        self.bear(good, bad).await?;
-        let refused: HashSet<usize> = report.refused.iter().map(|r| r.position).collect();
-        let sample = ids.into_iter().enumerate();
-        let sample = sample.filter(|(n, _)| !refused.contains(n) && !report.unkept.contains(n));
-        Ok(Some(sample.map(|(_, id)| id).collect()))
-    }
-
     pub(super) async fn reconcile(
         &mut self,
         session: &mut Session,
@@ -144,25 +126,24 @@ impl Turn<'_> {
         let most = self.shared.config.negentropy.window_events as usize * 4;
         let is_sure =
             self.task.has_events || self.summary.new_events + self.summary.known_events > 0;
+        let is_first = self.slices.active[n].coverage.covered_to.is_none();
+        let is_alike = is_first && self.likeness.is_alike();
         let (store, relay) = (&self.shared.store, self.task.relay.id);
-        let known = self
-            .shared
-            .durably(|| store.known_events(relay, &filter, most, is_sure))
-            .await;
+        let known = if is_alike {
+            let archived = || store.archived_events(&filter, most);
+            self.shared.durably(archived).await
+        } else {
+            let known = || store.known_events(relay, &filter, most, is_sure);
+            self.shared.durably(known).await
+        };
         let items = match known {
             Ok(KnownEvents::All(items)) => items,
             Ok(KnownEvents::TooMany) => return Ok(Outcome::TooMany),
             Err(error) => return Err(error.into()),
         };
-        let mut events = items.len();
-        let lease = self.shared.config.lease;
-        let limits = ReconcileLimits::default();
-        let limits = ReconcileLimits {
-            // The lease must outlive the wait.
-            round_timeout: limits.round_timeout.min(lease / 2),
-            silence: limits.silence.min(lease / 4),
-            ..limits
-        };
+        let named: Vec<EventId> = items.iter().map(|(_, id)| *id).collect();
+        let mut told = Told::default();
+        let limits = self.bounds();
         let open = session.open_reconciliation(&filter, items, limits);
         let Some(open) = self.unless_stopped(Box::pin(open)).await else {
             return Ok(Outcome::Stopped);
@@ -171,7 +152,7 @@ impl Turn<'_> {
             Ok(open) => open,
             Err(refusal) => return self.judge(refusal, true),
         };
-        let (mut bytes, mut has_told) = (0, false);
+        let mut bytes = 0;
         loop {
             let next = session.next_differences(&mut open);
             let Some(next) = self.unless_stopped(Box::pin(next)).await else {
@@ -191,9 +172,15 @@ impl Turn<'_> {
                     if self.is_in_doubt() {
                         return Ok(Outcome::Doubtful);
                     }
-                    return Ok(Outcome::Done(events));
+                    if is_alike {
+                        return self.link_alike(session, window, named, told).await;
+                    }
+                    if is_first {
+                        self.compare(&filter, most, &told).await?;
+                    }
+                    return Ok(Outcome::Done(named.len() + told.needed));
                 }
-                Err(ReconcileRefusal::Closed(_)) if has_told => {
+                Err(ReconcileRefusal::Closed(_)) if told.gained > 0 => {
                     self.record(progress).await?;
                     return Ok(Outcome::Again);
                 }
@@ -212,18 +199,77 @@ impl Turn<'_> {
                 session.close_reconciliation(open).await;
                 return Ok(Outcome::Refused("says it has not what it gives".to_owned()));
             }
-            events += differences.need.len();
+            told.needed += differences.need.len();
+            if is_alike {
+                told.lacking.extend(differences.have);
+            }
             let had = self.summary.new_events + self.summary.known_events;
             let obtained = self.obtain(session, window, &differences.need).await?;
             if obtained.is_none() {
                 return Ok(Outcome::Stopped);
             }
-            has_told |= self.summary.new_events + self.summary.known_events > had;
+            let gained = self.summary.new_events + self.summary.known_events - had;
+            told.gained += gained as usize;
             if self.promises.1 >= limits::BROKEN_PROMISES && self.is_in_doubt() {
                 session.close_reconciliation(open).await;
                 return Ok(Outcome::Doubtful);
             }
         }
+    }
+
+    /// The bounds of one reconciliation: the lease must outlive the waits.
+    fn bounds(&self) -> ReconcileLimits {
+        let lease = self.shared.config.lease;
+        let limits = ReconcileLimits::default();
+        ReconcileLimits {
+            round_timeout: limits.round_timeout.min(lease / 2),
+            silence: limits.silence.min(lease / 4),
+            ..limits
+        }
+    }
+
+    /// Links what a relay has of all that was named to it, once it has given some of that.
+    async fn link_alike(
+        &mut self,
+        session: &mut Session,
+        window: Window,
+        named: Vec<EventId>,
+        told: Told,
+    ) -> Result<Outcome, TurnError> {
+        let archived = named.len();
+        let mut has = named;
+        has.retain(|id| !told.lacking.contains(id));
+        match self.gives(session, &has).await? {
+            None => return Ok(Outcome::Stopped),
+            Some(false) => return Ok(Outcome::Refused("has not what it says it has".to_owned())),
+            Some(true) => {}
+        }
+        self.link(window, &has).await?;
+        let relay = has.len() + told.needed;
+        self.likeness.note(archived, relay, has.len());
+        Ok(Outcome::Done(relay))
+    }
+
+    /// Compares what a relay that is new has of a window with what the archive has.
+    async fn compare(
+        &mut self,
+        filter: &Filter,
+        most: usize,
+        told: &Told,
+    ) -> Result<(), TurnError> {
+        // What was fetched is archived by now: counting is worth it only where that was little.
+        if told.gained == 0 {
+            return Ok(());
+        }
+        let store = &self.shared.store;
+        let archived = self
+            .shared
+            .durably(|| store.archived_events(filter, most))
+            .await?;
+        if let KnownEvents::All(archived) = archived {
+            self.likeness.note(archived.len(), told.needed, told.gained);
+        }
+        Ok(())
     }
 
     /// Decides what follows from a refusal. At the opening, a relay that hangs up or does not

@@ -31,9 +31,20 @@ pub struct Links {
 }
 
 impl Store {
-    /// Returns the events that a relay is known to have and that meet the filter's conditions on
-    /// kinds, authors and time, if they are at most `most`. Conditions on tags are not looked at.
-    /// Where `is_sure` does not say that there are some, the statistics are asked first.
+    /// Returns the archived events that meet the filter's conditions on kinds, authors and time, if
+    /// they are at most `most`. Conditions on tags are not looked at.
+    pub async fn archived_events(
+        &self,
+        filter: &Filter,
+        most: usize,
+    ) -> Result<KnownEvents, StoreError> {
+        let mut query = QueryBuilder::<Postgres>::new("select created_at, id from events e where ");
+        push_conditions(&mut query, &ARCHIVE, filter, self.now());
+        self.list_known(query, most).await
+    }
+
+    /// As [`Store::archived_events`], those alone that a relay is known to have. Where `is_sure`
+    /// does not say that there are some, the statistics are asked first.
     ///
     /// # Errors
     /// Those of the database.
@@ -59,6 +70,14 @@ impl Store {
                 .push_bind(relay.0)
                 .push(")");
         }
+        self.list_known(query, most).await
+    }
+
+    async fn list_known(
+        &self,
+        mut query: QueryBuilder<Postgres>,
+        most: usize,
+    ) -> Result<KnownEvents, StoreError> {
         query.push(" limit ").push_bind(most as i64 + 1);
         let mut tx = self.pool.begin().await?;
         sqlx::query("select set_config('statement_timeout', $1, true)")
