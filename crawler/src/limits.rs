@@ -181,6 +181,10 @@ pub const SYNC_PAGE_BYTES: u64 = 8 << 20;
 /// How often the synchronizer looks for relays that are due.
 pub const SYNC_POLL: Duration = Duration::from_millis(500);
 
+/// How often the synchronizer counts what the database says of all relays: often enough for
+/// whoever reads the metrics, seldom enough that counting a million missing events is cheap.
+pub const SYNC_TOTALS_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The longest wait for the database once the synchronizer has to stop: for what was fetched to
 /// become durable, and for the lease to be given back.
 pub const SYNC_STOP_GRACE: Duration = Duration::from_secs(2);

@@ -20,6 +20,7 @@ mod scan;
 mod slices;
 mod standing;
 mod sweep;
+mod totals;
 mod turn;
 mod wanted;
 
@@ -164,6 +165,9 @@ impl Shared {
         let keeper = self.clone();
         let keeping = async move { keeper.keep_leases().await };
         let keeping = self.context.tasks.spawn(keeping);
+        let counter = self.clone();
+        let counting = async move { counter.watch_totals().await };
+        let counting = self.context.tasks.spawn(counting);
         while let Some(place) = self.free_place().await {
             let mut held = vec![place];
             while let Ok(place) = self.places.clone().try_acquire_owned() {
@@ -191,6 +195,7 @@ impl Shared {
         );
         self.followed.left().await;
         drop(keeping.await);
+        drop(counting.await);
     }
 
     /// Lets relays be looked at again that were denied by another configuration.

@@ -44,21 +44,89 @@ function facts(row) {
     fact("Contact", textOf(row.nip11, "contact") && said(textOf(row.nip11, "contact"), 100)));
 }
 
+const STATUSES = {
+  syncing: "being archived",
+  live: "followed live",
+  caught_up: "caught up",
+  waiting: "waiting for its turn",
+  failing: "failing",
+  put_aside: "put aside",
+};
+
+const CAUSES = {
+  crowded: "more events in one second than it gives",
+  invalid: "wrong ids or signatures",
+  too_large: "events that are too large",
+};
+
+const words = (text) => (typeof text === "string" ? said(text.replaceAll("_", " "), 60) : null);
+
+/** How long something will take, roughly. */
+function duration(seconds) {
+  if (typeof seconds !== "number" || !Number.isFinite(seconds)) return null;
+  const [size, unit] = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= size) ?? [1, "second"];
+  const amount = Math.round(seconds / size);
+  return `about ${number(amount)} ${unit}${amount === 1 ? "" : "s"}`;
+}
+
+/** From 0 means: from the beginning. */
+const beginning = (seconds) => (seconds === 0 ? "the beginning" : time(seconds));
+
+function progress(coverage) {
+  const standing = STATUSES[coverage.status] ?? words(coverage.status);
+  const scanning = typeof coverage.scan_at === "number";
+  return [
+    fact("Archiving", coverage.status === "put_aside" && coverage.put_aside
+      ? [standing, ": ", words(coverage.put_aside)] : standing),
+    coverage.method && fact("Method", coverage.method === "negentropy" ? "reconciliation (NIP-77)" : words(coverage.method)),
+    fact("Archived from", beginning(coverage.from)),
+    fact("Archived to", time(coverage.to)),
+    scanning && fact("Scan under way", [time(coverage.scan_top), " back to ", time(coverage.scan_at)]),
+    scanning && coverage.eta_seconds !== null && fact("Time left", duration(coverage.eta_seconds)),
+    coverage.live_since && fact("Followed since", time(coverage.live_since)),
+    coverage.caught_up_at && fact("Caught up at", time(coverage.caught_up_at)),
+    fact("New to the archive", number(coverage.new_events)),
+    fact("Known before", [number(coverage.known_events), ", of them ", number(coverage.linked_events), " not downloaded"]),
+    fact("Refused events", number(coverage.refused_events)),
+    fact("Promised and not given", number(coverage.missing_events)),
+    fact("Gaps", number(coverage.gaps)),
+    coverage.negentropy_refusal && fact("Does not reconcile", said(coverage.negentropy_refusal, 200)),
+    coverage.failures > 0 && fact("Failures in a row", number(coverage.failures)),
+    coverage.last_error && fact("Last trouble", said(coverage.last_error, 200)),
+  ];
+}
+
 function archive(row) {
-  const coverage = row.coverage ?? {};
-  return h("dl", { class: "facts" },
-    fact("Events", number(row.events)),
-    fact("Pubkeys", number(row.pubkeys)),
-    fact("Kinds", number(row.kinds)),
-    fact("First event", time(row.first_at)),
-    fact("Last event", time(row.last_at)),
-    row.coverage && [
-      fact("Archived from", time(coverage.from)),
-      fact("Archived to", time(coverage.to)),
-      fact("Gaps", number(Array.isArray(coverage.gaps) ? coverage.gaps.length : coverage.gaps)),
-      fact("Refused events", number(coverage.refused_events)),
-      coverage.last_error && fact("Last trouble", said(coverage.last_error, 200)),
-    ]);
+  const coverage = row.coverage;
+  return [
+    h("dl", { class: "facts" },
+      fact("Events", number(row.events)),
+      fact("Pubkeys", number(row.pubkeys)),
+      fact("Kinds", number(row.kinds)),
+      fact("First event", time(row.first_at)),
+      fact("Last event", time(row.last_at)),
+      coverage && progress(coverage)),
+    coverage && counted("Refused, by reason", "Reason", coverage.refusals),
+    coverage && gaps(coverage),
+  ];
+}
+
+function counted(caption, column, counts) {
+  const rows = Object.entries(isObject(counts) ? counts : {});
+  return rows.length > 0 && table(caption, [column, { text: "Events", class: "n" }], rows.map(([name, count]) =>
+    h("tr", {}, h("th", { scope: "row" }, words(name)), h("td", { class: "n" }, number(count)))));
+}
+
+function gaps(coverage) {
+  const rows = Array.isArray(coverage.gap_list) ? coverage.gap_list : [];
+  if (rows.length === 0) return null;
+  const caption = rows.length < coverage.gaps
+    ? `Gaps: the latest ${number(rows.length)} of ${number(coverage.gaps)}` : "Gaps: what could not be archived yet";
+  return table(caption, ["From", "To", "Cause", "Found"], rows.map((gap) => h("tr", {},
+    h("th", { scope: "row" }, time(gap.since)),
+    h("td", {}, time(gap.until)),
+    h("td", {}, CAUSES[gap.cause] ?? words(gap.cause)),
+    h("td", {}, time(gap.found_at)))));
 }
 
 export async function relay({ body, heading, argument, here }) {

@@ -9,7 +9,7 @@ use bigbrotr_core::service::ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::completion;
+use crate::{completion, limits};
 
 /// A Nostr-native observatory: finds relays, measures them, archives their events and answers
 /// questions about it all.
@@ -54,8 +54,8 @@ pub(crate) enum Command {
     /// Checks or shows the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Shows what the node has done
-    Status,
+    /// Shows what the node has done, and how far the work on relays is
+    Status(StatusArgs),
     /// Runs the whole node against simulated relays on this machine; needs no internet
     Demo,
 }
@@ -300,6 +300,35 @@ pub(crate) struct ExportArgs {
 pub(crate) enum ExportFormat {
     /// One event a line
     Jsonl,
+}
+
+/// What `status --help` ends with.
+const STATUS_HELP: &str = "\
+A relay's line says: what is covered without a gap that is not counted; events that were new to \
+the archive, those that it knew, and those of them that were linked and not downloaded; bytes \
+received; gaps, and events that the relay promised and did not give; the time until its scan \
+ends. On a narrow terminal the columns that are missed least are left out; without a terminal \
+all are there. --watch ends by Ctrl-C, with exit code 0.
+
+--json prints {as_of, database, relays, candidates, archive, statistics, jobs, sync}: sync is \
+{statuses, gaps, missing_events, relays}, with relays by status and a list of relays. With \
+--watch it is one such document a line.";
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_HELP)]
+pub(crate) struct StatusArgs {
+    /// How many relays to list: those being archived, then those with most events
+    #[arg(long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u16).range(0..=limits::STATUS_RELAYS))]
+    pub(crate) relays: u16,
+    /// Show it again and again: every 2 seconds, or as often as said
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(limits::STATUS_EVERY))]
+    pub(crate) watch: Option<u64>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Subcommands of `config`.

@@ -41,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys => keys::run(&options),
         Command::Config(ConfigCommand::Check) => config::check(&options),
         Command::Config(ConfigCommand::Show) => config::show(&options),
-        Command::Status => Box::pin(status::run(&options)).await,
+        Command::Status(args) => Box::pin(status::run(&options, &args)).await,
         Command::Demo => Box::pin(demo::run(&options)).await,
     }
 }

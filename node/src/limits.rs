@@ -67,3 +67,15 @@ pub(crate) const OTHER_OPEN_FILES: u64 = 512;
 
 /// Pages that `ask --all` follows: a provider that always has another one must come to an end.
 pub(crate) const MAX_PAGES: usize = 1_000;
+
+/// Relays that `status` lists at most: each costs some look-ups.
+pub(crate) const STATUS_RELAYS: i64 = 10_000;
+
+/// Seconds between two looks of `status --watch`: the shortest is no burden, the longest a mistake.
+pub(crate) const STATUS_EVERY: std::ops::RangeInclusive<u64> = 1..=86_400;
+
+/// How long the database may take to say what `status` shows.
+pub(crate) const STATUS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// As much of a relay's last error as `status` shows: columns of text.
+pub(crate) const STATUS_ERROR_CHARS: usize = 120;

@@ -55,6 +55,31 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Makes one harmless line of a stranger's text: white space and control characters become one
+/// space, and what is invisible or turns the direction of writing is left out.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' => {}
+            c if c.is_control() || c.is_whitespace() => {
+                if !line.ends_with(' ') {
+                    line.push(' ');
+                }
+            }
+            c => line.push(c),
+        }
+    }
+    line.trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +93,16 @@ mod tests {
             explain(&error),
             "cannot start Postgres: the disk is full\n  hint: free some space"
         );
+    }
+
+    #[test]
+    fn a_strangers_text_is_one_harmless_line() {
+        assert_eq!(
+            one_line("\u{1b}[31mred\r\n\tand \u{202e}more\0\u{85}\u{9b}2J"),
+            "[31mred and more 2J"
+        );
+        assert_eq!(one_line("é 漢字"), "é 漢字");
+        assert_eq!(one_line("\n\u{feff}\n"), "");
     }
 
     #[test]

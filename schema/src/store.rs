@@ -57,8 +57,9 @@ pub use self::served::{
     ServedPage, hll_offset,
 };
 pub use self::sync::{
-    Coverage, Gap, GapCause, KnownEvents, Lease, Links, MissingCause, RelayProgress, Slice,
-    SyncMethod, SyncOverview, SyncProgress, SyncScope, SyncState, SyncTask, SyncVerdict,
+    Coverage, Gap, GapCause, KnownEvents, Lease, Links, MissingCause, RelayProgress, SYNC_STATUSES,
+    Slice, SyncMethod, SyncOverview, SyncProgress, SyncScope, SyncState, SyncTask, SyncTotals,
+    SyncVerdict,
 };
 pub use self::verify::Difference;
 use crate::config::{ArchiveConfig, DatabaseConfig};

@@ -103,7 +103,7 @@ pub struct CandidateCount {
 }
 
 /// How many candidates there are, and what has become of the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct CandidateStatus {
     /// Those that wait for their first try, or for another.
     pub waiting: u64,

@@ -4,6 +4,7 @@ mod gaps;
 mod missing;
 mod progress;
 mod reconcile;
+mod totals;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use self::gaps::{Gap, GapCause};
 pub use self::missing::MissingCause;
 pub use self::progress::{RelayProgress, SyncOverview};
 pub use self::reconcile::{KnownEvents, Links};
+pub use self::totals::{SYNC_STATUSES, SyncTotals};
 use super::relays::{KnownRelay, known_relay};
 use super::{RelayId, Store, storable};
 use crate::error::StoreError;

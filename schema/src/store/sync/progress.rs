@@ -1,12 +1,13 @@
 //! How far the work on all relays has come.
 
+use serde::Serialize;
 use sqlx::Row;
 
 use crate::error::StoreError;
 use crate::store::Store;
 
 /// How many relays there are, and how far the work on them has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RelayProgress {
     /// All relays.
     pub known: u64,
@@ -34,11 +35,11 @@ impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for RelayProgress {
 }
 
 /// How far the work on one relay has come. Times are Unix seconds.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
 pub struct SyncOverview {
     /// The relay's URL.
     pub relay: String,
-    /// One word: `waiting`, `syncing`, `live`, `caught_up`, `failing` or `put_aside`.
+    /// One word of [`SYNC_STATUSES`](super::SYNC_STATUSES).
     pub status: String,
     /// `negentropy` or `paging`; none before the first turn.
     pub method: Option<String>,
@@ -46,10 +47,16 @@ pub struct SyncOverview {
     pub covered_from: Option<i64>,
     /// Latest covered second.
     pub covered_to: Option<i64>,
+    /// When the scan under way began.
+    pub scan_top: Option<i64>,
     /// The scan under way has archived everything above this second.
     pub scan_at: Option<i64>,
     /// Seconds until the scan under way ends, as far as can be told.
     pub eta_seconds: Option<i64>,
+    /// When all that is wanted was last archived.
+    pub caught_up_at: Option<i64>,
+    /// Since when a subscription is open.
+    pub live_since: Option<i64>,
     /// Events that were new to the archive.
     pub new_events: i64,
     /// Events that the archive had.
@@ -66,6 +73,10 @@ pub struct SyncOverview {
     pub missing_events: i64,
     /// Why the relay is left alone for now.
     pub put_aside: Option<String>,
+    /// Attempts in a row that failed.
+    pub failures: i32,
+    /// When the relay is due again.
+    pub due_at: i64,
     /// What ended the last turn early.
     pub last_error: Option<String>,
 }
@@ -87,19 +98,6 @@ impl Store {
         .await?)
     }
 
-    /// Counts relays by the status of [`SyncOverview`].
-    pub async fn count_sync_statuses(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "select status, count(*) from relay_coverage group by status order by status",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(status, count)| (status, count as u64))
-            .collect())
-    }
-
     /// Returns up to `most` relays, those being worked on and those with most events first.
     pub async fn list_syncs(&self, most: i64) -> Result<Vec<SyncOverview>, StoreError> {
         Ok(sqlx::query_as(
@@ -108,9 +106,9 @@ impl Store {
                 order by s.leased_until > $2 and s.live_since is null desc,
                     s.new_events + s.known_events desc, r.url limit $1
              )
-             select c.relay, c.status, c.method, c.covered_from, c.covered_to, c.scan_at,
-                c.eta_seconds, c.new_events, c.known_events, c.linked_events, c.refused_events,
-                c.received_bytes, c.gaps, c.missing_events, c.put_aside, c.last_error
+             select c.relay, c.status, c.method, c.covered_from, c.covered_to, c.scan_top,
+                c.scan_at, c.eta_seconds, c.caught_up_at, c.live_since, c.new_events, c.known_events, c.linked_events, c.refused_events, c.received_bytes,
+                c.gaps, c.missing_events, c.put_aside, c.failures, c.due_at, c.last_error
              from relay_coverage c join chosen on chosen.url = c.relay
              order by c.status <> 'syncing', c.new_events + c.known_events desc, c.relay",
         )
