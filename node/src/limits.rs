@@ -75,7 +75,7 @@ pub(crate) const STATUS_RELAYS: i64 = 10_000;
 pub(crate) const STATUS_EVERY: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 /// How long the database may take to say what `status` shows.
-pub(crate) const STATUS_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const STATUS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// As much of a relay's last error as `status` shows: columns of text.
 pub(crate) const STATUS_ERROR_CHARS: usize = 120;

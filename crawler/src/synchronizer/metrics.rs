@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use bigbrotr_schema::store::{RelayId, SyncProgress, SyncScope, SyncTotals};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use bigbrotr_schema::store::{RelayId, SyncProgress, SyncScope};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::totals::TotalsMetrics;
 
 /// The counters of one service.
 #[derive(Debug)]
@@ -24,21 +26,22 @@ pub(super) struct Metrics {
     pub(super) active: IntGauge,
     caught_up: IntGauge,
     caught_up_relays: Mutex<HashSet<RelayId>>,
-    relays: IntGaugeVec,
-    open_gaps: IntGauge,
-    open_missing: IntGauge,
-    /// Only that of the priority relays is promised to stay small.
-    priority_lag: Option<IntGauge>,
+    pub(super) totals: TotalsMetrics,
+}
+
+/// A metric of one of the two synchronizers of a process, which differ in the label `scope`.
+pub(super) fn opts(scope: SyncScope, name: &str, help: &str) -> Opts {
+    let scope = match scope {
+        SyncScope::All => "all",
+        SyncScope::Priority => "priority",
+    };
+    Opts::new(name, help).const_label("scope", scope)
 }
 
 impl Metrics {
-    /// Registers the counters; the two synchronizers of a process differ in the label `scope`.
+    /// Registers the counters.
     pub(super) fn register(scope: SyncScope, registry: &Registry) -> prometheus::Result<Self> {
-        let word = match scope {
-            SyncScope::All => "all",
-            SyncScope::Priority => "priority",
-        };
-        let opts = |name: &str, help: &str| Opts::new(name, help).const_label("scope", word);
+        let opts = |name: &str, help: &str| opts(scope, name, help);
         let counter =
             |name: &str, help: &str, label: &str| IntCounterVec::new(opts(name, help), &[label]);
         let metrics = Self {
@@ -104,31 +107,7 @@ impl Metrics {
                 "Relays whose last turn in this process ended caught up.",
             ))?,
             caught_up_relays: Mutex::default(),
-            relays: IntGaugeVec::new(
-                opts(
-                    "bigbrotr_synchronizer_relays",
-                    "Relays in the database, those of the list alone in scope priority, by status: \
-                     syncing, live (followed), caught_up, waiting (never caught up with), failing, \
-                     put_aside.",
-                ),
-                &["status"],
-            )?,
-            open_gaps: IntGauge::with_opts(opts(
-                "bigbrotr_synchronizer_open_gaps",
-                "Stretches of time in the database that are not archived and are tried again.",
-            ))?,
-            open_missing: IntGauge::with_opts(opts(
-                "bigbrotr_synchronizer_open_missing_events",
-                "Events in the database that relays promised and that are not archived.",
-            ))?,
-            priority_lag: match scope {
-                SyncScope::All => None,
-                SyncScope::Priority => Some(IntGauge::new(
-                    "bigbrotr_synchronizer_priority_lag_seconds",
-                    "Time since the priority relay that waits longest was caught up with; those \
-                     followed live are, those that fail or are put aside do not count.",
-                )?),
-            },
+            totals: TotalsMetrics::register(scope, registry)?,
         };
         registry.register(Box::new(metrics.turns.clone()))?;
         registry.register(Box::new(metrics.pages.clone()))?;
@@ -144,25 +123,7 @@ impl Metrics {
         registry.register(Box::new(metrics.live_lost.clone()))?;
         registry.register(Box::new(metrics.active.clone()))?;
         registry.register(Box::new(metrics.caught_up.clone()))?;
-        registry.register(Box::new(metrics.relays.clone()))?;
-        registry.register(Box::new(metrics.open_gaps.clone()))?;
-        registry.register(Box::new(metrics.open_missing.clone()))?;
-        if let Some(lag) = &metrics.priority_lag {
-            registry.register(Box::new(lag.clone()))?;
-        }
         Ok(metrics)
-    }
-
-    /// Shows what the database says of all relays of the scope.
-    pub(super) fn totals(&self, totals: &SyncTotals) {
-        for (status, count) in &totals.statuses {
-            self.relays.with_label_values(&[status]).set(*count as i64);
-        }
-        self.open_gaps.set(totals.gaps as i64);
-        self.open_missing.set(totals.missing_events as i64);
-        if let Some(lag) = &self.priority_lag {
-            lag.set(totals.lag_seconds as i64);
-        }
     }
 
     /// Counts a turn that ended.

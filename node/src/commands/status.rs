@@ -46,7 +46,7 @@ async fn show(database: &Database, args: &StatusArgs) -> anyhow::Result<()> {
         Some(seconds) => {
             let stop = CancellationToken::new();
             let every = Duration::from_secs(seconds);
-            let watching = watch(database, &catalog, args, every, &stop);
+            let watching = Box::pin(watch(database, &catalog, args, every, &stop));
             super::interruptible(&stop, watching).await
         }
     }
@@ -88,7 +88,7 @@ async fn watch(
 }
 
 async fn look(database: &Database, catalog: &Catalog, args: &StatusArgs) -> anyhow::Result<Report> {
-    let gathered = Report::gather(database, catalog, args.relays);
+    let gathered = Box::pin(Report::gather(database, catalog, args.relays));
     tokio::time::timeout(STATUS_TIMEOUT, gathered)
         .await
         .context("the database does not answer")?
