@@ -13,7 +13,7 @@
 //!
 //! `param` lines give name, type, `?` or `= default`, and help. Types are those of [`ParamType`].
 //! In the SQL, `:name` stands for a parameter's value, null when it is not given; a filter stands
-//! for conditions (see [`super::filter`]), and an entry has one at most, which is required.
+//! for conditions (see `catalog/filter.rs`), and an entry has one at most, which is required.
 //! `refuse_param(name, message)` refuses a parameter for what the database has.
 //!
 //! An entry with `order` lines is a list. Its parameters `sort` (when there are several orders),

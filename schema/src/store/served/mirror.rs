@@ -4,7 +4,7 @@
 //!
 //! # Correctness
 //! Numbers of archived events become visible out of order, so a step goes no further than where
-//! no writer is at work any more ([`ArchiveBarrier`](super::super::ArchiveBarrier)). A step that
+//! no writer is at work any more (`ArchiveBarrier`). A step that
 //! fails half-way is done again: publishing twice changes nothing.
 
 use std::collections::{HashMap, HashSet};
