@@ -224,6 +224,9 @@ pub const NEGENTROPY_WINDOW_EVENTS: std::ops::RangeInclusive<u32> = 100..=1_000_
 /// Ids asked for in one request. Relays bound filters at 500 values and up.
 pub const SYNC_IDS_PER_PAGE: usize = 500;
 
+/// Events fetched by their ids that are gathered before they are archived together.
+pub const SYNC_GATHERED_EVENTS: usize = 2_000;
+
 /// Kinds named in one filter; a choice of more is asked for without naming them.
 pub const SYNC_MAX_KINDS: usize = 200;
 

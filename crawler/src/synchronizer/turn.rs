@@ -425,6 +425,16 @@ struct Sorted {
 }
 
 impl Sorted {
+    /// Adds what another page brought.
+    fn add(&mut self, more: Self) {
+        self.wanted.extend(more.wanted);
+        self.unwanted.extend(more.unwanted);
+        self.bytes += more.bytes;
+        for (reason, count) in more.refused {
+            *self.refused.entry(reason).or_default() += count;
+        }
+    }
+
     /// Says what came, now that it is known what became of the events.
     fn progress(mut self, ingested: Ingested) -> SyncProgress {
         let mut refuse = |reason, count| {

@@ -2,11 +2,14 @@
 //! others fetched, and those that do not come are noted.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::filter::Filter;
 use bigbrotr_schema::ingest::IngestReport;
 use bigbrotr_schema::store::{MissingCause, SyncProgress};
+
+use tokio::time::Instant;
 
 use super::{Sorted, Turn, TurnError};
 use crate::limits;
@@ -22,10 +25,35 @@ struct Missing {
     unwanted: Vec<EventId>,
 }
 
-/// A page of events by ids that is not durable yet.
+/// Events by ids that are not durable yet, of some pages.
 struct Fetched {
     ids: Vec<EventId>,
     sorted: Sorted,
+    since: Instant,
+}
+
+impl Fetched {
+    fn of(sorted: Sorted) -> Self {
+        Self {
+            ids: sorted.wanted.iter().map(|event| event.id).collect(),
+            sorted,
+            since: Instant::now(),
+        }
+    }
+
+    /// Adds another page. Few large submissions cost the archive less than many small ones.
+    fn add(mut self, more: Self) -> Self {
+        self.ids.extend(more.ids);
+        self.sorted.add(more.sorted);
+        self
+    }
+
+    /// Says whether it is time to archive what was gathered.
+    fn is_enough(&self, patience: Duration) -> bool {
+        self.ids.len() >= limits::SYNC_GATHERED_EVENTS
+            || self.sorted.bytes >= limits::SYNC_PAGE_BYTES / 2
+            || self.since.elapsed() >= patience
+    }
 }
 
 impl Turn<'_> {
@@ -88,6 +116,8 @@ impl Turn<'_> {
         let mut missing = Missing::default();
         let mut queue = wanted;
         let mut pending: Option<Fetched> = None;
+        // The lease is kept by archiving.
+        let patience = self.shared.config.lease / 8;
         while !queue.is_empty() {
             let batch = queue.split_off(queue.len().saturating_sub(size));
             let filter = Filter {
@@ -98,7 +128,8 @@ impl Turn<'_> {
             let limits = self.limits.clone();
             let stop = self.shared.context.stop.clone();
             let fetch = stop.run_until_cancelled(session.fetch_page(&filter, &limits));
-            let settle = self.settle_fetched(pending.take(), &mut missing);
+            let due = pending.take_if(|fetched| fetched.is_enough(patience));
+            let settle = self.settle_fetched(due, &mut missing);
             let (page, settled) = tokio::join!(Box::pin(fetch), settle);
             settled?;
             let Some(mut page) = page else {
@@ -115,9 +146,10 @@ impl Turn<'_> {
                 .collect();
             let rest: Vec<EventId> = batch.into_iter().filter(|id| !came.contains(id)).collect();
             let sorted = self.sort(&mut page);
-            let fetched = Fetched {
-                ids: sorted.wanted.iter().map(|event| event.id).collect(),
-                sorted,
+            let fetched = Fetched::of(sorted);
+            let fetched = match pending.take() {
+                Some(before) => before.add(fetched),
+                None => fetched,
             };
             match page.end {
                 PageEnd::Eose if came.is_empty() => missing.not_given.extend(rest),
@@ -154,7 +186,10 @@ impl Turn<'_> {
         fetched: Option<Fetched>,
         missing: &mut Missing,
     ) -> Result<(), TurnError> {
-        let Some(Fetched { ids, mut sorted }) = fetched else {
+        let Some(Fetched {
+            ids, mut sorted, ..
+        }) = fetched
+        else {
             return Ok(());
         };
         let events: Vec<Event> = std::mem::take(&mut sorted.wanted);
