@@ -224,6 +224,10 @@ pub const NEGENTROPY_WINDOW_EVENTS: std::ops::RangeInclusive<u32> = 100..=1_000_
 /// Ids asked for in one request. Relays bound filters at 500 values and up.
 pub const SYNC_IDS_PER_PAGE: usize = 500;
 
+/// Ids that are looked up in the archive at once, before those that are not there are fetched: what
+/// another relay has brought meanwhile is not fetched again.
+pub const SYNC_LINKED_AT_ONCE: usize = 4_000;
+
 /// Events fetched by their ids that are gathered before they are archived together.
 pub const SYNC_GATHERED_EVENTS: usize = 2_000;
 

@@ -184,11 +184,11 @@ impl<'a> Turn<'a> {
 
     async fn converse(&mut self, session: &mut Session) -> Result<TurnEnd, TurnError> {
         self.recall().await?;
-        let end = self.catch_up(session, false).await?;
+        let end = Box::pin(self.catch_up(session, false)).await?;
         if !matches!(end, TurnEnd::CaughtUp) {
             return Ok(end);
         }
-        self.close_gaps(session).await?;
+        Box::pin(self.close_gaps(session)).await?;
         Box::pin(self.follow(session)).await
     }
 
@@ -224,9 +224,9 @@ impl<'a> Turn<'a> {
                 }
                 self.state.scan_began_at.get_or_insert(now);
                 let end = if self.may_reconcile(n, now) {
-                    self.sweep(session, n, span).await?
+                    Box::pin(self.sweep(session, n, span)).await?
                 } else {
-                    self.page_through(session, n, span).await?
+                    Box::pin(self.page_through(session, n, span)).await?
                 };
                 if let Some(end) = end {
                     return Ok(end);

@@ -16,6 +16,9 @@ use crate::limits;
 use crate::session::{PageEnd, PageLimit, Session};
 use crate::synchronizer::sweep::Window;
 
+/// 2^32 over the golden ratio: multiples of it are spread evenly.
+const GOLDEN_RATIO: u32 = 0x9E37_79B9;
+
 /// Ids that will not be archived now, by why.
 #[derive(Default)]
 struct Missing {
@@ -64,23 +67,40 @@ impl Turn<'_> {
         window: Window,
         ids: &[EventId],
     ) -> Result<Option<()>, TurnError> {
-        let relay = self.task.relay.id;
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        // Relays that are caught up with at the same time have much in common: each begins
+        // elsewhere, and finds archived what the others have fetched meanwhile.
+        let share = (self.task.relay.id.0 as u32).wrapping_mul(GOLDEN_RATIO);
+        let first = (u64::from(share) * ids.len() as u64) >> 32;
+        ids.rotate_left(first as usize);
+        self.fetch(session, window, &ids).await
+    }
+
+    /// Links what of these events is archived, and returns the others, but for those that the
+    /// relay has promised in vain.
+    async fn unknown(
+        &mut self,
+        window: Window,
+        ids: &[EventId],
+    ) -> Result<Vec<EventId>, TurnError> {
         let archived = self.link(window, ids).await?;
-        let mut wanted: Vec<EventId> = ids
+        let mut unknown: Vec<EventId> = ids
             .iter()
             .filter(|id| !archived.contains(*id))
             .copied()
             .collect();
-        if self.has_missing && !wanted.is_empty() {
-            let (store, largest) = (&self.shared.store, self.wanted.max_event_bytes as i64);
+        if self.has_missing && !unknown.is_empty() {
+            let (store, relay) = (&self.shared.store, self.task.relay.id);
+            let largest = self.wanted.max_event_bytes as i64;
             let hopeless = self
                 .shared
-                .durably(|| store.list_missing(relay, &wanted, largest))
+                .durably(|| store.list_missing(relay, &unknown, largest))
                 .await?;
-            wanted.retain(|id| !hopeless.contains(id));
+            unknown.retain(|id| !hopeless.contains(id));
         }
-        self.promises.0 += wanted.len() as u64;
-        self.fetch(session, wanted).await
+        self.promises.0 += unknown.len() as u64;
+        Ok(unknown)
     }
 
     /// Records that the relay has those of these events that are archived, and returns them.
@@ -109,16 +129,23 @@ impl Turn<'_> {
     async fn fetch(
         &mut self,
         session: &mut Session,
-        wanted: Vec<EventId>,
+        window: Window,
+        ids: &[EventId],
     ) -> Result<Option<()>, TurnError> {
+        let mut chunks = ids.chunks(limits::SYNC_LINKED_AT_ONCE);
         let cap = self.state.page_cap.map_or(usize::MAX, |cap| cap as usize);
         let mut size = limits::SYNC_IDS_PER_PAGE.min(cap).max(1);
         let mut missing = Missing::default();
-        let mut queue = wanted;
+        let mut queue = Vec::new();
         let mut pending: Option<Fetched> = None;
         // The lease is kept by archiving.
         let patience = self.shared.config.lease / 8;
-        while !queue.is_empty() {
+        loop {
+            if queue.is_empty() {
+                let Some(chunk) = chunks.next() else { break };
+                queue = self.unknown(window, chunk).await?;
+                continue;
+            }
             let batch = queue.split_off(queue.len().saturating_sub(size));
             let filter = Filter {
                 ids: Some(batch.iter().copied().collect()),

@@ -67,7 +67,7 @@ impl Turn<'_> {
         following.opened();
         loop {
             // The first time, this closes the hole before the subscription.
-            let end = self.catch_up(session, true).await?;
+            let end = Box::pin(self.catch_up(session, true)).await?;
             if !matches!(end, TurnEnd::CaughtUp) {
                 return Ok(end);
             }
@@ -76,7 +76,7 @@ impl Turn<'_> {
                 return Ok(end);
             }
             self.deadline = Instant::now() + shared.config.turn_timeout;
-            self.close_gaps(session).await?;
+            Box::pin(self.close_gaps(session)).await?;
         }
     }
 
