@@ -214,6 +214,9 @@ pub const LIVE_WAITING_BYTES: usize = 4 << 20;
 /// The most events of a subscription that are handed to the archive at once.
 pub const LIVE_BATCH_EVENTS: usize = 500;
 
+/// How often in a row a subscription may keep events back until the relay is asked in turn instead.
+pub const LIVE_MISSES: u32 = 3;
+
 /// How often the progress of an open subscription is recorded.
 pub const LIVE_RECORD_INTERVAL: Duration = Duration::from_mins(1);
 

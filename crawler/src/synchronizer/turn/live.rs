@@ -7,6 +7,7 @@
 //! nothing. When the connection ends, the next turn begins where the last proof ended.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bigbrotr_core::event::Event;
 use bigbrotr_schema::store::SyncProgress;
@@ -47,7 +48,9 @@ impl Turn<'_> {
         let Some(mut following) = Following::begin(shared, relay, self.task.lease) else {
             return Ok(TurnEnd::CaughtUp);
         };
-        let filter = self.filter(0, Some(self.wanted.since), self.wanted.until);
+        // From 1 and not from 0: some relays take 0 for no bound, and send nothing to a filter that
+        // has no condition.
+        let filter = self.filter(0, Some(self.wanted.since.max(1)), self.wanted.until);
         let deadline = Instant::now() + self.limits.idle_timeout;
         let open = session.open_live(&filter, self.wanted.max_event_bytes, deadline);
         match self.unless_stopped(Box::pin(open)).await {
@@ -65,16 +68,28 @@ impl Turn<'_> {
         }
         self.state.live_since = Some(shared.clock.now());
         following.opened();
+        let longest = shared.config.live.verify_interval;
+        let shortest = shared.config.interval.min(longest);
+        let (mut pause, mut misses) = (shortest, None);
         loop {
+            let had = self.summary.new_events;
             // The first time, this closes the hole before the subscription.
             let end = Box::pin(self.catch_up(session, true)).await?;
             if !matches!(end, TurnEnd::CaughtUp) {
                 return Ok(end);
             }
+            let has_missed = misses.is_some() && self.summary.new_events > had;
+            misses = Some(misses.map_or(0, |misses| if has_missed { misses + 1 } else { 0 }));
+            if misses >= Some(limits::LIVE_MISSES) {
+                // It is asked in turn, as if it could not be followed.
+                return Ok(TurnEnd::CaughtUp);
+            }
+            pause = if has_missed { shortest } else { pause };
             self.place = None;
-            if let Some(end) = self.listen(session, following.lost()).await? {
+            if let Some(end) = self.listen(session, following.lost(), pause).await? {
                 return Ok(end);
             }
+            pause = (pause * 2).min(longest);
             self.deadline = Instant::now() + shared.config.turn_timeout;
             Box::pin(self.close_gaps(session)).await?;
         }
@@ -94,9 +109,10 @@ impl Turn<'_> {
         &mut self,
         session: &mut Session,
         lost: &CancellationToken,
+        pause: Duration,
     ) -> Result<Option<TurnEnd>, TurnError> {
         let mut since = Since::default();
-        let verify_at = Instant::now() + self.shared.config.live.verify_interval;
+        let verify_at = Instant::now() + pause;
         let mut record_at = Instant::now() + limits::LIVE_RECORD_INTERVAL;
         let mut place: Option<BoxFuture<'_, Option<OwnedSemaphorePermit>>> = None;
         loop {
