@@ -91,11 +91,11 @@ fn schema(kind: &ParamType) -> Value {
         }
         ParamType::Relays => json!({
             "type": "string",
-        "pattern": "^wss?://[a-z]{1,30}(\\.[a-z]{2,30}){1,3}( wss?://[a-z]{1,30}(\\.[a-z]{2,30}){1,3})?$",
+            "pattern": "^wss?://[a-z]{1,30}(\\.[a-z]{2,30}){1,3}( wss?://[a-z]{1,30}(\\.[a-z]{2,30}){1,3})?$",
         }),
         ParamType::Groups => json!({
             "type": "string",
-        "pattern": "^[^,\\s\\x00-\\x1f\\x7f-\\x9f]{1,50}$",
+            "pattern": "^[^,\\s\\x00-\\x1f\\x7f-\\x9f]{1,50}$",
         }),
         ParamType::Filter => filter(),
     }
