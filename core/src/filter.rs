@@ -65,12 +65,7 @@ impl Filter {
                 .is_none_or(|kinds| kinds.contains(&event.kind))
             && self.since.is_none_or(|since| event.created_at >= since)
             && self.until.is_none_or(|until| event.created_at <= until)
-            && self.tags.iter().all(|(name, wanted)| {
-                let mut buffer = [0; 4];
-                event
-                    .tag_values(name.encode_utf8(&mut buffer))
-                    .any(|value| wanted.contains(value))
-            })
+            && has_tags(event, &self.tags)
     }
 
     /// Says whether no event can meet the filter: an empty set, or `since` after `until`.
@@ -89,6 +84,16 @@ impl Filter {
             + self.kinds.as_ref().map_or(0, BTreeSet::len)
             + self.tags.values().map(BTreeSet::len).sum::<usize>()
     }
+}
+
+/// Says whether an event has, for each of these letters, a tag with one of the values.
+pub(crate) fn has_tags(event: &Event, tags: &BTreeMap<char, BTreeSet<String>>) -> bool {
+    tags.iter().all(|(name, wanted)| {
+        let mut buffer = [0; 4];
+        event
+            .tag_values(name.encode_utf8(&mut buffer))
+            .any(|value| wanted.contains(value))
+    })
 }
 
 impl Serialize for Filter {

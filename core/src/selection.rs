@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::kinds::KindSet;
 use crate::event::{Event, Pubkey};
-use crate::filter::Filter;
+use crate::filter::{Filter, has_tags};
 
 /// A choice of events: those that meet every condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,11 @@ impl Selection {
     pub fn matches(&self, event: &Event) -> bool {
         self.kinds.contains(event.kind)
             && !self.denied.contains(&event.pubkey)
-            && self.filter(0).matches(event)
+            && self
+                .authors
+                .as_ref()
+                .is_none_or(|authors| authors.contains(&event.pubkey))
+            && has_tags(event, &self.tags)
     }
 
     /// Returns a filter for the chosen events. Kinds are named if they are at most `most_kinds`;
