@@ -21,6 +21,7 @@ use self::report::Report;
 use crate::asking::{Answered, Asker};
 use crate::cli::Options;
 use crate::node::Node;
+use crate::output::outln;
 use crate::settings::{Level, Settings};
 use crate::{logging, signals};
 
@@ -62,17 +63,17 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let tasks = TaskTracker::new();
     tasks.spawn(signals::watch(stop.clone()));
 
-    println!(
+    outln!(
         "Starting {} simulated relays and a whole node against them.\n",
         farm.len()
     );
     let node = Box::pin(Node::start(&settings, stop.clone())).await?;
     let outcome = Box::pin(observe(&node, &farm, &stop)).await;
     if let Ok(report) = &outcome {
-        println!("{report}");
+        outln!("{report}");
     }
     if !options.once && outcome.is_ok() {
-        println!("The node goes on, and so do the relays. Ctrl-C ends it.");
+        outln!("The node goes on, and so do the relays. Ctrl-C ends it.");
         farm.live(LIVE_INTERVAL, &stop).await;
     }
     Box::pin(node.finish()).await?;

@@ -30,6 +30,7 @@ mod meter;
 mod node;
 mod open_files;
 mod other_relays;
+mod output;
 mod relays;
 mod settings;
 mod signals;

@@ -116,3 +116,24 @@ fn commands_join_the_database_of_a_running_node() {
     assert_eq!(common::get(&format!("{}/health/live", node.api)).0, 200);
     assert_eq!(node.terminate(), Some(0));
 }
+
+#[test]
+fn a_reader_that_is_gone_ends_neither_a_command_nor_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let keys = bigbrotr(folder.path())
+        .arg("keys")
+        .stdout(nobody())
+        .status();
+    assert!(keys.unwrap().success());
+    let services = ["run", "--services", "initializer", "--once"];
+    let once = bigbrotr(folder.path())
+        .args(services)
+        .stdout(nobody())
+        .status();
+    assert!(once.unwrap().success());
+}

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::asking::{Answered, Asker, Choice};
 use crate::cli::{AskArgs, AskFormat, Encryption, Options};
 use crate::limits::MAX_PAGES;
+use crate::output::{out, outln};
 
 /// Asks and prints the answer; what happens in between goes to standard error.
 pub(crate) async fn run(_: &Options, args: &AskArgs) -> anyhow::Result<ExitCode> {
@@ -100,7 +101,7 @@ async fn whom(
 
 fn print(content: &str, format: AskFormat, first: bool) {
     match format {
-        AskFormat::Json => println!("{content}"),
+        AskFormat::Json => outln!("{content}"),
         // Each page begins with the names of its columns.
         AskFormat::Csv | AskFormat::Table => {
             let skip = if first {
@@ -108,7 +109,7 @@ fn print(content: &str, format: AskFormat, first: bool) {
             } else {
                 content.find('\n').map_or(0, |end| end + 1)
             };
-            print!("{}", &content[skip..]);
+            out!("{}", &content[skip..]);
         }
     }
 }

@@ -17,6 +17,7 @@ use nostr::Keys;
 use serde_json::{Value, json};
 
 use crate::cli::{CheckArgs, Options};
+use crate::output::{outln, write_coloured};
 use crate::settings::Settings;
 use crate::summary::explain;
 
@@ -90,14 +91,14 @@ async fn check(options: &Options, args: &CheckArgs) -> anyhow::Result<Verdict> {
     let verdict = Verdict::of(&result);
     if args.event {
         match event(&result, &keys) {
-            Some(event) => println!("{event}"),
+            Some(event) => outln!("{event}"),
             None => eprintln!("no report: the relay is {}", verdict.as_str()),
         }
     } else if args.json {
-        println!("{}", as_json(&result, verdict)?);
+        outln!("{}", as_json(&result, verdict)?);
     } else {
         // Colours are taken out again where nobody would see them.
-        anstream::print!("{}", text::report(&result, verdict, checker.config()));
+        write_coloured(&text::report(&result, verdict, checker.config()));
     }
     Ok(verdict)
 }

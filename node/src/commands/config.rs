@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use crate::cli::Options;
+use crate::output::{out, outln};
 use crate::settings::Settings;
 
 /// Reads everything; fails with every mistake found.
 pub(crate) fn check(options: &Options) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(options)?;
-    println!(
+    outln!(
         "the configuration of implementation {} is valid",
         settings.implementation.name
     );
@@ -18,6 +19,6 @@ pub(crate) fn check(options: &Options) -> anyhow::Result<ExitCode> {
 /// Prints the values in effect.
 pub(crate) fn show(options: &Options) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(options)?;
-    print!("{}", settings.render());
+    out!("{}", settings.render());
     Ok(ExitCode::SUCCESS)
 }

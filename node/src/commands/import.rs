@@ -43,6 +43,7 @@ use self::work::Worker;
 use crate::cli::{ImportArgs, Options};
 use crate::database::Database;
 use crate::meter::{Meter, Unit};
+use crate::output::outln;
 use crate::summary::count;
 
 /// What all files came to.
@@ -234,7 +235,7 @@ fn add(sum: &mut ImportProgress, more: &ImportProgress) {
 
 fn print_summary(sum: &Sum, seconds: f64) {
     let Sum { done, before } = sum;
-    println!(
+    outln!(
         "{} lines: {} new events, {} known, {} refused, {} bad lines; {seconds:.1} s, {} events/s",
         count(done.lines),
         count(done.ingested.new),
@@ -244,12 +245,12 @@ fn print_summary(sum: &Sum, seconds: f64) {
         count(rate(total(done) - total(before), seconds)),
     );
     if done.ingested.unkept > 0 {
-        println!(
+        outln!(
             "{} events are of a kind or age that is not kept (database.retention)",
             count(done.ingested.unkept)
         );
     }
     if before.lines > 0 {
-        println!("{} of the lines were imported before", count(before.lines));
+        outln!("{} of the lines were imported before", count(before.lines));
     }
 }

@@ -10,6 +10,7 @@ use nostr::ToBech32;
 
 use crate::cli::Options;
 use crate::database::Database;
+use crate::output::out;
 use crate::summary::{count, table};
 use crate::{node, relays};
 
@@ -24,7 +25,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     database.close().await?;
     let done = outcome?;
     let keys = node::keys(&settings)?;
-    print!(
+    out!(
         "{}",
         table(
             "The node is ready to run",

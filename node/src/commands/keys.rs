@@ -6,6 +6,7 @@ use nostr::ToBech32;
 
 use crate::cli::Options;
 use crate::node;
+use crate::output::out;
 use crate::summary::table;
 
 /// Shows the node's public key, making the key when there is none.
@@ -18,6 +19,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         ("hex", public.to_hex()),
         ("source", node::describe_source(keys.source())),
     ];
-    print!("{}", table("The node's key", &rows));
+    out!("{}", table("The node's key", &rows));
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::Options;
 use crate::node::Node;
+use crate::output::outln;
 use crate::settings::Settings;
 use crate::{logging, signals};
 
@@ -24,7 +25,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     tasks.spawn(signals::watch(stop.clone()));
     let node = Box::pin(Node::start(&settings, stop.clone())).await?;
     // The summary is for people; the log has the same for machines.
-    println!("\n{}", node.places.summary());
+    outln!("\n{}", node.places.summary());
     tracing::info!(
         relay = node.places.relay,
         api = node.places.api,

@@ -7,6 +7,7 @@ use bigbrotr_core::clock::SystemClock;
 
 use crate::cli::Options;
 use crate::database::Database;
+use crate::output::outln;
 
 /// How many differences are printed.
 const SHOWN: i64 = 1_000;
@@ -24,10 +25,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     database.close().await?;
     let differences = differences?;
     for difference in &differences {
-        println!("{difference}");
+        outln!("{difference}");
     }
     if differences.is_empty() {
-        println!("every statistic equals its recomputation from the base tables");
+        outln!("every statistic equals its recomputation from the base tables");
         Ok(ExitCode::SUCCESS)
     } else {
         let more = if differences.len() as i64 == SHOWN {
@@ -35,7 +36,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         } else {
             ""
         };
-        println!("{}{more} differences", differences.len());
+        outln!("{}{more} differences", differences.len());
         Ok(ExitCode::FAILURE)
     }
 }
