@@ -98,6 +98,12 @@ pub const LISTEN_REREAD_EVENTS: i64 = 10_000;
 /// Events that a listener reads in one go: bounds the memory of a burst.
 pub const LISTEN_READ_EVENTS: usize = 200;
 
+/// Connections for the questions of the relay's clients that are kept while nobody asks.
+pub const IDLE_READERS: usize = 8;
+
+/// Events that are published in one transaction.
+pub const PUBLISH_BATCH: usize = 100;
+
 /// Events that one removal takes out: the archive's writers wait for it.
 pub const RETENTION_BATCH: usize = 2_000;
 

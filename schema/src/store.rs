@@ -45,6 +45,7 @@ pub use self::jobs::{Feedback, Job, JobOutcome, JobRecord, QueueRoom};
 pub use self::metadata::{Document, Snapshot};
 pub use self::outbox::{QueuedReport, ReportTarget};
 pub use self::refused::RefusedEvent;
+use self::relay_events::Publishing;
 pub use self::relay_events::{
     EventNumber, PublishOutcome, RelayEventFeed, RelayEventPage, RelayEventStatus, StoredEvent,
 };
@@ -52,6 +53,7 @@ pub use self::relays::{DueRelay, KnownRelay, RelayId};
 pub use self::retention::{RetentionCursor, RetentionStep};
 use self::rollup::PubkeyNumbers;
 pub use self::rollup::RollupStep;
+use self::served::Readers;
 pub use self::served::{
     ArchiveFeed, MirrorStep, NumberRange, ScanBounds, ServedArchive, ServedCount, ServedFrom,
     ServedPage, hll_offset,
@@ -74,6 +76,8 @@ pub struct Store {
     pub(crate) clock: SharedClock,
     pubkey_numbers: PubkeyNumbers,
     direct: PgConnectOptions,
+    readers: Arc<Readers>,
+    publishing: Arc<Publishing>,
 }
 
 impl std::fmt::Debug for Store {
@@ -129,6 +133,8 @@ impl Store {
             clock,
             pubkey_numbers: PubkeyNumbers::default(),
             direct,
+            readers: Arc::default(),
+            publishing: Arc::default(),
         })
     }
 
@@ -157,6 +163,7 @@ impl Store {
 
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
+        self.readers.close().await;
         self.public.close().await;
         self.pool.close().await;
     }

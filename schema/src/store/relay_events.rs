@@ -7,6 +7,7 @@ mod feed;
 mod publish;
 mod query;
 mod scan;
+mod together;
 mod upkeep;
 
 use bigbrotr_core::event::{Event, EventId};
@@ -16,6 +17,7 @@ pub use self::publish::PublishOutcome;
 pub(super) use self::publish::{address, publish};
 use self::scan::stored_event;
 pub(super) use self::scan::{EventScan, Part};
+pub(super) use self::together::Publishing;
 pub use self::upkeep::RelayEventStatus;
 use super::Store;
 use crate::error::StoreError;

@@ -13,18 +13,14 @@ mod feed;
 mod indexes;
 mod mirror;
 mod query;
-
-use std::time::Duration;
-
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+mod readers;
 
 pub use self::count::{ServedCount, hll_offset};
 pub use self::feed::{ArchiveFeed, NumberRange};
 pub use self::indexes::ServedArchive;
 pub use self::mirror::MirrorStep;
 pub use self::query::{ScanBounds, ServedPage};
-use super::Store;
-use crate::error::StoreError;
+pub(super) use self::readers::Readers;
 
 /// What one question reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +32,4 @@ pub enum ServedFrom {
     RelayBesideArchive,
     /// The archive, without what is among the relay's own events.
     Archive,
-}
-
-impl Store {
-    /// Begins a transaction that only reads, each statement for so long at most.
-    async fn begin_served(
-        &self,
-        within: Duration,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let begin = format!(
-            "begin read only; set local statement_timeout = {}; \
-             set local max_parallel_workers_per_gather = 0; set local jit = off; \
-             set local plan_cache_mode = force_custom_plan",
-            within.as_millis().max(1)
-        );
-        Ok(Box::pin(self.pool.begin_with(AssertSqlSafe(begin))).await?)
-    }
 }

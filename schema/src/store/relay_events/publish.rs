@@ -16,6 +16,9 @@ use crate::filter_sql::tag_hash;
 /// Asks to delete events (NIP-09).
 const KIND_DELETION: u16 = 5;
 
+/// Asks to vanish (NIP-62).
+const KIND_VANISH: u16 = 62;
+
 /// A gift wrap (NIP-59).
 const KIND_GIFT_WRAP: u16 = 1_059;
 
@@ -44,10 +47,11 @@ impl Store {
     /// A request to vanish (NIP-62) works when it names all relays. Whoever knows the relay's
     /// address takes requests by [`Store::publish_vanish`].
     pub async fn publish(&self, event: &Event) -> Result<PublishOutcome, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let outcome = publish(&mut tx, event, self.now()).await?;
-        tx.commit().await?;
-        Ok(outcome)
+        // These lock whole keys. With others they would wait for each other.
+        if [KIND_DELETION, KIND_VANISH, KIND_GIFT_WRAP].contains(&event.kind) {
+            return self.publish_alone(event).await;
+        }
+        self.publish_together(event).await
     }
 
     /// Publishes a request to vanish (NIP-62) that names this relay: everything of its author up
@@ -109,6 +113,11 @@ async fn insert(
             reason: other.to_owned(),
         }),
     }
+}
+
+/// What orders events by the locks that publishing them takes: those of one address or id.
+pub(super) fn lock_key(event: &Event) -> [u8; 32] {
+    address(event).unwrap_or(event.id.0)
 }
 
 /// Hashes what a replaceable or addressable event replaces; `None` for other events.

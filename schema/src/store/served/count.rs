@@ -7,7 +7,7 @@ use std::time::Duration;
 use bigbrotr_core::filter::Filter;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
-use sqlx::{Postgres, QueryBuilder, Row};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
 use super::super::{Store, bytes32};
 use super::ServedFrom;
@@ -39,26 +39,40 @@ impl Store {
         most: u64,
         within: Duration,
     ) -> Result<ServedCount, StoreError> {
+        let filters: Vec<&Filter> = filters.iter().filter(|filter| !filter.is_void()).collect();
+        let tables: &[ServedFrom] = match (filters.is_empty(), beside_archive) {
+            (true, _) => &[],
+            (false, true) => &[ServedFrom::RelayBesideArchive, ServedFrom::Archive],
+            (false, false) => &[ServedFrom::Relay],
+        };
+        loop {
+            let mut reader = self.reader(within).await?;
+            let connection = reader.connection();
+            let counted = self.count_on(connection, tables, &filters, hll, most).await;
+            if let Some(counted) = self.answered(reader, counted) {
+                return counted;
+            }
+        }
+    }
+
+    async fn count_on(
+        &self,
+        connection: &mut PgConnection,
+        tables: &[ServedFrom],
+        filters: &[&Filter],
+        hll: Option<usize>,
+        most: u64,
+    ) -> Result<ServedCount, StoreError> {
         let mut counted = ServedCount {
             count: 0,
             exact: true,
             hll: hll.map(|_| Box::new([0; 256])),
         };
-        let filters: Vec<&Filter> = filters.iter().filter(|filter| !filter.is_void()).collect();
-        if filters.is_empty() {
-            return Ok(counted);
-        }
-        let tables: &[ServedFrom] = if beside_archive {
-            &[ServedFrom::RelayBesideArchive, ServedFrom::Archive]
-        } else {
-            &[ServedFrom::Relay]
-        };
-        let mut tx = self.begin_served(within).await?;
         for from in tables {
             let left = most.saturating_sub(counted.count);
-            let mut query = self.counting(*from, &filters, hll.is_some(), left);
+            let mut query = self.counting(*from, filters, hll.is_some(), left);
             let count = if let (Some(offset), Some(registers)) = (hll, &mut counted.hll) {
-                let mut rows = query.build().fetch(&mut *tx);
+                let mut rows = query.build().fetch(&mut *connection);
                 let mut count = 0;
                 while let Some(row) = rows.try_next().await? {
                     let pubkey = bytes32(row.try_get(0)?, "pubkey")?;
@@ -67,13 +81,15 @@ impl Store {
                 }
                 count
             } else {
-                let count: i64 = query.build_query_scalar().fetch_one(&mut *tx).await?;
+                let count: i64 = query
+                    .build_query_scalar()
+                    .fetch_one(&mut *connection)
+                    .await?;
                 count.unsigned_abs()
             };
             counted.exact &= count <= left;
             counted.count += count.min(left);
         }
-        tx.rollback().await?;
         Ok(counted)
     }
 

@@ -75,10 +75,8 @@ impl Store {
         rows: usize,
     ) -> Result<String, StoreError> {
         let scan = self.served_scan(from, filter, None, rows, Part::Whole);
-        let mut tx = self.begin_served(Duration::from_secs(10)).await?;
-        let plan = scan.explain(&mut tx).await?;
-        tx.rollback().await?;
-        Ok(plan)
+        let mut reader = self.reader(Duration::from_secs(10)).await?;
+        scan.explain(reader.connection()).await
     }
 
     pub(super) async fn read_page(
@@ -86,21 +84,24 @@ impl Store {
         scan: &EventScan<'_>,
         bounds: ScanBounds,
     ) -> Result<ServedPage, StoreError> {
-        let mut page = ServedPage::default();
-        let mut bytes = 0_usize;
-        let mut tx = self.begin_served(bounds.within).await?;
-        page.next = scan
-            .run(&mut tx, |stored, matches| {
+        loop {
+            let mut reader = self.reader(bounds.within).await?;
+            let mut page = ServedPage::default();
+            let mut bytes = 0_usize;
+            let next = scan.run(reader.connection(), |stored, matches| {
                 page.rows += 1;
                 if matches {
                     bytes = bytes.saturating_add(stored.json.len());
                     page.events.push(stored);
                 }
                 bytes < bounds.bytes && page.events.len() < bounds.events
-            })
-            .await?;
-        tx.rollback().await?;
-        Ok(page)
+            });
+            let next = next.await;
+            if let Some(next) = self.answered(reader, next) {
+                page.next = next?;
+                return Ok(page);
+            }
+        }
     }
 
     pub(super) fn served_scan<'a>(

@@ -1,0 +1,154 @@
+//! Connections for the questions of strangers.
+//!
+//! A question of a client is one statement, often a small one. In a transaction of its own, with
+//! its settings, it would be four round trips, of which the settings alone cost the database three
+//! times what the question does. So these connections are set up once, to the server itself (a
+//! pooler would forget the settings), and are used for nothing else.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::timeout;
+
+use super::super::Store;
+use crate::error::StoreError;
+use crate::limits::IDLE_READERS;
+
+/// What every reader is told: to change nothing, to take one core, to plan for the question's own
+/// values, and to wait for no compiler.
+const SETTINGS: &str = "set default_transaction_read_only = on; \
+    set max_parallel_workers_per_gather = 0; set jit = off; \
+    set plan_cache_mode = force_custom_plan";
+
+/// The readers that nobody is using.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Readers {
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// A connection that only reads, each statement for so long at most. One that is dropped is gone:
+/// a statement that nobody waits for any more may still be running on it.
+pub(in crate::store) struct Reader {
+    connection: PgConnection,
+    within: Duration,
+    /// Whether it has answered before: it may have died since.
+    is_used: bool,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("within", &self.within)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// The connection, for the statements of one question.
+    pub(in crate::store) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// Tells the database how long a statement may take, where it does not know. The one who waits
+    /// has a clock of his own: this is for when he is gone, and need not be exact.
+    async fn allow(&mut self, within: Duration) -> Result<(), sqlx::Error> {
+        if self.within >= within && self.within / 2 <= within {
+            return Ok(());
+        }
+        let setting = format!("set statement_timeout = {}", within.as_millis().max(1));
+        sqlx::raw_sql(AssertSqlSafe(setting))
+            .execute(&mut self.connection)
+            .await?;
+        self.within = within;
+        Ok(())
+    }
+}
+
+impl Readers {
+    /// Takes one that is idle, or connects.
+    async fn take(
+        &self,
+        options: &PgConnectOptions,
+        within: Duration,
+    ) -> Result<Reader, StoreError> {
+        let idle = self.idle().pop();
+        if let Some(mut reader) = idle
+            && reader.allow(within).await.is_ok()
+        {
+            return Ok(reader);
+        }
+        let mut connection = PgConnection::connect_with(options)
+            .await
+            .map_err(StoreError::Connect)?;
+        sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
+        let mut reader = Reader {
+            connection,
+            within: Duration::ZERO,
+            is_used: false,
+        };
+        reader.allow(within).await?;
+        Ok(reader)
+    }
+
+    /// Takes one back that has answered to the end.
+    fn keep(&self, mut reader: Reader) {
+        reader.is_used = true;
+        let mut idle = self.idle();
+        if idle.len() < IDLE_READERS {
+            idle.push(reader);
+        }
+    }
+
+    /// Drops all that are idle: one was found dead.
+    fn forget(&self) {
+        self.idle().clear();
+    }
+
+    /// Closes all that are idle.
+    pub(in crate::store) async fn close(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        for reader in idle {
+            if let Err(error) = reader.connection.close().await {
+                tracing::debug!(error = %error, "a reader was gone already");
+            }
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
+        // A vector is whole whatever happened to those who held it.
+        self.idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Takes a connection that only reads.
+    pub(super) async fn reader(&self, within: Duration) -> Result<Reader, StoreError> {
+        let connecting = self.readers.take(&self.direct, within);
+        timeout(self.config.acquire_timeout, connecting)
+            .await
+            .unwrap_or(Err(StoreError::Connect(sqlx::Error::PoolTimedOut)))
+    }
+
+    /// Gives it back with the answer that it gave. `None`: it had died since it was last used, and
+    /// another has to be asked.
+    pub(super) fn answered<T>(
+        &self,
+        reader: Reader,
+        answer: Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        match &answer {
+            Err(error) if reader.is_used && error.is_retryable() && !error.is_timeout() => {
+                self.readers.forget();
+                return None;
+            }
+            Err(error) if !error.is_timeout() => {}
+            _ => self.readers.keep(reader),
+        }
+        Some(answer)
+    }
+}
