@@ -80,17 +80,7 @@ impl Readers {
         {
             return Ok(reader);
         }
-        let mut connection = PgConnection::connect_with(options)
-            .await
-            .map_err(StoreError::Connect)?;
-        sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
-        let mut reader = Reader {
-            connection,
-            within: Duration::ZERO,
-            is_used: false,
-        };
-        reader.allow(within).await?;
-        Ok(reader)
+        Box::pin(connect(options, within)).await
     }
 
     /// Takes one back that has answered to the end.
@@ -123,6 +113,20 @@ impl Readers {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+async fn connect(options: &PgConnectOptions, within: Duration) -> Result<Reader, StoreError> {
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .map_err(StoreError::Connect)?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
+    let mut reader = Reader {
+        connection,
+        within: Duration::ZERO,
+        is_used: false,
+    };
+    reader.allow(within).await?;
+    Ok(reader)
 }
 
 impl Store {
