@@ -153,7 +153,7 @@ async fn what_was_published_while_the_listener_was_cut_off_comes_once() {
         format!(":{}/", database.port()),
         format!(":{}/", proxy.address().port()),
     );
-    // Only listening goes through the proxy.
+    // Listening goes through the proxy, as do questions.
     let config = DatabaseConfig {
         direct_url: database.url().replace(&direct, &through).into(),
         ..DatabaseConfig::default()
@@ -179,13 +179,17 @@ async fn what_was_published_while_the_listener_was_cut_off_comes_once() {
             .unwrap()
             .starts_with("new events are not heard of")
     );
-    // Publishing and asking go on.
-    let mut other = relay.client().await;
-    assert_eq!(other.count("c", &[filter("{}")]).await.unwrap(), 2);
+    // Publishing goes on. Questions go the direct way too.
+    let also_missed = note(now(), "while it was known to be cut off");
+    relay.store.publish(&also_missed).await.unwrap();
 
     proxy.restore();
     assert_eq!(next(&mut client, "a").await, Sent::Event(missed));
+    assert_eq!(next(&mut client, "a").await, Sent::Event(also_missed));
     relay.becomes(|health| health.as_str() == "ready").await;
+    // The connections that questions had are dead, which clients need not know.
+    let mut other = relay.client().await;
+    assert_eq!(other.count("c", &[filter("{}")]).await.unwrap(), 3);
     let after = note(now(), "after");
     relay.store.publish(&after).await.unwrap();
     assert_eq!(next(&mut client, "a").await, Sent::Event(after));
