@@ -73,7 +73,7 @@ impl Farm {
                 config.seed = members.len() as u64;
                 config.tls = character
                     .tls
-                    .map(|kind| TlsConfig::new(&authority, kind).for_host(&config.ip.to_string()));
+                    .map(|kind| TlsConfig::new(&authority, kind).for_host(config.ip.to_string()));
                 members.push(Member {
                     role: character.role,
                     about: character.about,

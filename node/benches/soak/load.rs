@@ -155,7 +155,7 @@ impl Load {
     /// Starts clients that do one thing after the other until the load stops.
     fn spawn<F, A>(&self, count: usize, sort: u8, world: &World, act: F)
     where
-        F: Fn(World, Ipv4Addr) -> A + Copy + Send + 'static,
+        F: Fn(World, Ipv4Addr) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = ()> + Send + 'static,
     {
         for n in 0..count {

@@ -50,7 +50,7 @@ pub(crate) fn table(rest: &Sample, samples: &[Sample], settled: &Sample) -> Stri
     for sample in samples {
         if sample.at >= next {
             columns.push((format!("{} min", sample.at.as_secs() / 60), sample));
-            next = sample.at + STEP - Duration::from_secs(sample.at.as_secs() % STEP.as_secs());
+            next = STEP * (sample.at.as_secs() / STEP.as_secs() + 1) as u32;
         }
     }
     if let Some(last) = samples.last() {

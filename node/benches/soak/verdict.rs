@@ -152,7 +152,7 @@ fn judge(samples: &[Sample], settled: &Sample, name: &str, rule: &Rule) -> Verdi
 fn growth(samples: &[Sample], name: &str) -> f64 {
     let half = later_half(samples);
     let span = match (half.first(), half.last()) {
-        (Some(first), Some(last)) => (last.at - first.at).as_secs_f64(),
+        (Some(first), Some(last)) => last.at.saturating_sub(first.at).as_secs_f64(),
         _ => 0.0,
     };
     slope(samples, name) * span / 3_600.0

@@ -13,7 +13,7 @@ use super::World;
 use super::client::Client;
 
 /// How long a customer waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long requests stay on the relay.
 const EXPIRY_SECONDS: u64 = 90;
