@@ -31,13 +31,13 @@ use crate::node::Node;
 use crate::verdict::Verdict;
 
 /// Clients of each sort.
-const SUBSCRIBERS: usize = 40;
-const RUBBISH: usize = 10;
+const SUBSCRIBERS: usize = 20;
+const RUBBISH: usize = 5;
 const CUSTOMERS: usize = 10;
-const READERS: usize = 12;
+const READERS: usize = 8;
 
 /// The pause of a client between two deeds, at most, so that none spins where it is refused.
-const PAUSE_MS: u64 = 400;
+const PAUSE_MS: u64 = 2_000;
 
 /// What clients did and got.
 #[derive(Debug, Default)]

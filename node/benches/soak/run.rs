@@ -118,6 +118,10 @@ impl Soak {
         let load = Load::start(&self.node, self.tally.clone(), abroad, elsewhere);
         drop(hostile);
         let samples = self.watch(duration).await;
+        let csv: PathBuf = option("csv", PathBuf::new());
+        if !csv.as_os_str().is_empty() {
+            fs::write(csv, report::csv(&samples)).expect("a file of samples");
+        }
         load.stop().await;
         self.farm.rest().await;
         let complete = self.complete().await;
@@ -126,10 +130,6 @@ impl Soak {
         let settled = self.at_rest().await;
         println!("\n{}", report::table(&rest, &samples, &settled));
         println!("{}", self.tally);
-        let csv: PathBuf = option("csv", PathBuf::new());
-        if !csv.as_os_str().is_empty() {
-            fs::write(csv, report::csv(&samples)).expect("a file of samples");
-        }
         let mut verdicts = vec![verdict::memory(&samples), complete];
         verdicts.extend(verdict::leaks(&rest, &settled));
         verdicts.extend(verdict::rows(&samples, &settled, self.farm.len()));

@@ -65,7 +65,7 @@ async fn half_a_head(world: &World, from: Ipv4Addr) -> Option<()> {
 /// More messages than anybody may send.
 async fn flood(world: &World, from: Ipv4Addr) -> Option<()> {
     let mut client = Client::connect(world.relay, from).await?;
-    for n in 0..1_000 {
+    for n in 0..300 {
         client
             .say(format!(r#"["REQ","{n}",{{"kinds":[{n}],"limit":1}}]"#))
             .await?;
