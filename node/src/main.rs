@@ -10,6 +10,7 @@
 //! | `supervisor` | starting, restarting, draining |
 //! | `open_files` | room for the connections |
 //! | `exporter` | metrics and health over HTTP |
+//! | `runtime_metrics` | metrics of the async runtime |
 //! | `other_relays` | other relays, as the data vending machine wants them |
 //! | `asking` | a NIP-90 client |
 //! | `completion` | what a shell may complete |
@@ -32,6 +33,7 @@ mod open_files;
 mod other_relays;
 mod output;
 mod relays;
+mod runtime_metrics;
 mod settings;
 mod signals;
 mod summary;

@@ -20,6 +20,7 @@ use bigbrotr_schema::initializer::initialize;
 use bigbrotr_schema::store::Store;
 use nostr::ToBech32;
 use prometheus::Registry;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +29,7 @@ use crate::exporter::Exporter;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::wiring::Wiring;
-use crate::{open_files, relays, summary};
+use crate::{open_files, relays, runtime_metrics, summary};
 
 /// How long the intake of the archive may take to write what it holds, after the services.
 const INTAKE_DRAIN: Duration = Duration::from_secs(10);
@@ -150,6 +151,7 @@ impl Node {
     ) -> anyhow::Result<()> {
         let wanted = &settings.node.services;
         let registry = Registry::new();
+        runtime_metrics::register(&registry, Handle::current())?;
         self.prepare_database(settings).await?;
         self.watch_database();
 
