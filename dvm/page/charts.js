@@ -133,7 +133,7 @@ export function uptime(title, rows, label, span) {
   });
   const checks = rows.reduce((all, row) => all + row.checks, 0);
   const online = rows.reduce((all, row) => all + row.online, 0);
-  const share = checks === 0 ? "not checked" : `${((100 * online) / checks).toFixed(1)} % of ${number(checks)} checks`;
+  const share = checks === 0 ? "not checked" : `${((100 * online) / checks).toFixed(1)} % of ${number(checks)} check${checks === 1 ? "" : "s"}`;
   return h("figure", {},
     h("figcaption", {}, title, " ", h("strong", {}, share)),
     s("svg", { viewBox: `0 0 ${width} 28`, role: "img", class: "chart strip", "aria-label": `${title}: online in ${share}` },

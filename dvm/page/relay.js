@@ -104,10 +104,13 @@ function archive(row) {
       fact("Pubkeys", number(row.pubkeys)),
       fact("Kinds", number(row.kinds)),
       fact("First event", time(row.first_at)),
-      fact("Last event", time(row.last_at)),
-      coverage && progress(coverage)),
-    coverage && counted("Refused, by reason", "Reason", coverage.refusals),
-    coverage && gaps(coverage),
+      fact("Last event", time(row.last_at))),
+    coverage && [
+      h("h3", {}, "How far it is archived"),
+      h("dl", { class: "facts" }, progress(coverage)),
+      counted("Refused, by reason", "Reason", coverage.refusals),
+      gaps(coverage),
+    ],
   ];
 }
 
@@ -122,11 +125,12 @@ function gaps(coverage) {
   if (rows.length === 0) return null;
   const caption = rows.length < coverage.gaps
     ? `Gaps: the latest ${number(rows.length)} of ${number(coverage.gaps)}` : "Gaps: what could not be archived yet";
-  return table(caption, ["From", "To", "Cause", "Found"], rows.map((gap) => h("tr", {},
-    h("th", { scope: "row" }, time(gap.since)),
-    h("td", {}, time(gap.until)),
-    h("td", {}, CAUSES[gap.cause] ?? words(gap.cause)),
-    h("td", {}, time(gap.found_at)))));
+  return h("details", { open: rows.length <= 10 }, h("summary", {}, caption),
+    table(caption, ["From", "To", "Cause", "Found"], rows.map((gap) => h("tr", {},
+      h("th", { scope: "row" }, time(gap.since)),
+      h("td", {}, time(gap.until)),
+      h("td", {}, CAUSES[gap.cause] ?? words(gap.cause)),
+      h("td", {}, time(gap.found_at))))));
 }
 
 export async function relay({ body, heading, argument, here }) {

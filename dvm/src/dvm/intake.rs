@@ -231,7 +231,7 @@ impl DvmService {
     }
 
     async fn queue(&self, request: &Event) -> Result<bool, DvmError> {
-        let relays = question::answer_relays(request);
+        let relays = question::answer_relays(&request.tags);
         let priced = self.config.price_msats > 0;
         let event = if priced {
             self.desk.payment_required(request)?
@@ -269,7 +269,7 @@ impl DvmService {
                     &request.id,
                     JobOutcome::Failed,
                     std::slice::from_ref(&feedback),
-                    &question::answer_relays(request),
+                    &question::answer_relays(&request.tags),
                 )
                 .await?;
         if new {

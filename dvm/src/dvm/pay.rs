@@ -41,7 +41,7 @@ impl DvmService {
             let event = self.desk.processing(&request)?;
             let feedback = Feedback {
                 event: &event,
-                relays: &question::answer_relays(&request),
+                relays: &question::answer_relays(&request.tags),
             };
             if self.store.pay_job(&id, &receipt.id, feedback).await? {
                 tracing::info!(job.id = %id, event.id = %receipt.id, "job paid");

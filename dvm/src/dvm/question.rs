@@ -52,11 +52,9 @@ pub(crate) fn is_for(request: &Event, provider: &Pubkey) -> bool {
     named.peek().is_none() || named.any(|key| key == ours)
 }
 
-/// Returns the relays that shall get the answer too, as the request writes them.
-pub(crate) fn answer_relays(request: &Event) -> Vec<String> {
-    request
-        .tags
-        .iter()
+/// Returns the relays that shall get the answer too, as the request's tags write them.
+pub(crate) fn answer_relays(tags: &[Vec<String>]) -> Vec<String> {
+    tags.iter()
         .filter(|tag| tag.first().is_some_and(|name| name == "relays"))
         .flat_map(|tag| &tag[1..])
         .take(MAX_ANSWER_RELAYS)
@@ -254,9 +252,9 @@ mod tests {
         let mut tag = vec!["relays"];
         tag.extend(relays.iter().map(String::as_str));
         assert_eq!(
-            answer_relays(&request(&[&tag])),
+            answer_relays(&request(&[&tag]).tags),
             relays[..MAX_ANSWER_RELAYS]
         );
-        assert!(answer_relays(&request(&[&["relays"]])).is_empty());
+        assert!(answer_relays(&request(&[&["relays"]]).tags).is_empty());
     }
 }

@@ -136,7 +136,11 @@ impl DvmService {
 
     async fn answer(&self, job: &Job, report: &Report) -> Result<Ending, DvmError> {
         let request = &job.request;
-        let (outcome, answers) = match self.attempt(job).await? {
+        let opened = envelope::open(request, &self.desk.keys);
+        // Clients that encrypt hide these too.
+        let tags = opened.as_ref().map_or(&request.tags, |opened| &opened.tags);
+        let relays = question::answer_relays(tags);
+        let (outcome, answers) = match self.attempt(job, opened).await? {
             Attempt::Answered(outcome, answers) => (outcome, answers),
             Attempt::Wait => {
                 self.store.release_job(&request.id, CHAIN_PAUSE).await?;
@@ -150,7 +154,6 @@ impl DvmService {
                 return Ok(Ending::Retried);
             }
         };
-        let relays = question::answer_relays(request);
         let mine = self
             .store
             .finish_job(&request.id, outcome, &answers, &relays)
@@ -167,13 +170,17 @@ impl DvmService {
     }
 
     /// Reads the request, asks and writes what the customer gets.
-    async fn attempt(&self, job: &Job) -> Result<Attempt, DvmError> {
+    async fn attempt(
+        &self,
+        job: &Job,
+        opened: Result<Opened, Problem>,
+    ) -> Result<Attempt, DvmError> {
         let request = &job.request;
         let failed = |problem: &Problem, seal| -> Result<Attempt, DvmError> {
             let event = self.desk.error(request, problem, seal)?;
             Ok(Attempt::Answered(JobOutcome::Failed, vec![event]))
         };
-        let Opened { tags, seal } = match envelope::open(request, &self.desk.keys) {
+        let Opened { tags, seal } = match opened {
             Ok(opened) => opened,
             Err(problem) => return failed(&problem, None),
         };

@@ -8,6 +8,7 @@ use bigbrotr_core::filter::Filter;
 use bigbrotr_core::other_relays::{Conversation, Heard, OtherRelays, Taken};
 use bigbrotr_dvm::DvmConfig;
 use bigbrotr_dvm::ask::JobRequest;
+use nostr::nips::nip44;
 use nostr::{EventBuilder, Keys, Kind, Tag};
 use tokio::sync::mpsc;
 
@@ -213,5 +214,27 @@ async fn answers_reach_the_relays_that_a_request_names_after_a_failure_and_a_cra
     another.relays = request.relays;
     world.answer(world.send(&another).await).await;
     assert!(world.store.count_deliveries().await.unwrap() > 0);
+    dvm.stop().await;
+}
+
+#[tokio::test]
+async fn relays_that_an_encrypted_request_hides_get_the_result() {
+    let world = World::new().await;
+    let fake = Arc::new(Fake::default());
+    let dvm = start(&world, &fake).await;
+    let hidden = r#"[["i","events.stats","text"],["relays","wss://hidden.example.com"]]"#;
+    let (secret, node) = (world.customer.secret_key(), world.node.public_key());
+    let content = nip44::encrypt(secret, &node, hidden, nip44::Version::V2).unwrap();
+    let request = EventBuilder::new(Kind::Custom(5450), content)
+        .tags([Tag::parse(["encrypted"]).unwrap(), Tag::public_key(node)]);
+    let id = world.send_event(request).await;
+    let result = world.answer(id).await;
+    assert!(!result.to_json().contains("hidden.example.com"));
+    let copy = eventually("the result there", async || {
+        let given = fake.given("wss://hidden.example.com");
+        given.into_iter().find(|event| event.kind == 6450)
+    })
+    .await;
+    assert_eq!(copy.id, result.id);
     dvm.stop().await;
 }
