@@ -53,7 +53,6 @@ impl Session {
             }
             Err(Interrupted::Query(error)) => {
                 self.end_subscription(&sub_id);
-                eprintln!("DEBUG {error:?}");
                 tracing::warn!(sub.id = sub_id, error = ?error, "REQ not answered");
                 let refusal = (ReplyPrefix::Error, error.reply().to_owned());
                 return self.reply_closed(&sub_id, refusal).await;
