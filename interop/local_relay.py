@@ -1,6 +1,6 @@
-"""A relay of nostr-sdk for Python, in memory, with NIP-77: interop/sync archives it.
+"""A relay of nostr-sdk for Python, in memory, with NIP-77: interop/sync and interop/oracle ask it.
 
-usage: local_relay.py PORT
+usage: local_relay.py PORT CAP
 """
 
 import asyncio
@@ -16,7 +16,7 @@ async def main():
         .port(int(sys.argv[1]))
         # By default it takes one event a second.
         .rate_limit(RateLimit(max_reqs=500, notes_per_minute=10_000_000))
-        .max_filter_limit(300)
+        .max_filter_limit(int(sys.argv[2]))
         .build()
     )
     await relay.run()

@@ -11,7 +11,17 @@ import urllib.request
 from contextlib import contextmanager
 from datetime import timedelta
 
-from nostr_sdk import ClientBuilder, EventBuilder, Filter, Keys, Kind, RelayUrl, ReqTarget, Tag
+from nostr_sdk import (
+    ClientBuilder,
+    EventBuilder,
+    Filter,
+    Keys,
+    Kind,
+    RelayUrl,
+    ReqTarget,
+    SignerAuthenticator,
+    Tag,
+)
 
 SECONDS = 20
 
@@ -87,6 +97,33 @@ async def main(ours, theirs, api):
         assert json.loads(tag_values(result, "request")[0])["id"] == request.id().to_hex(), "request is wrong"
         answer, mirror = json.loads(result.content()), rest(api, "/events/stats?window=all")
         assert answer["data"] == mirror["data"], f"{answer['data']} is not {mirror['data']}"
+
+    with check("nostr-sdk reconciles with our relay (NIP-77)"):
+        wanted = Filter().kinds([Kind(kind) for kind in (0, 10_002, 10_166, 30_166)])
+        served = await client.fetch_events(ReqTarget.auto([wanted]), timedelta(seconds=SECONDS))
+        fresh = ClientBuilder().build()
+        await fresh.add_relay(RelayUrl.parse(ours))
+        await fresh.connect(timedelta(seconds=SECONDS))
+        summary = await asyncio.wait_for(fresh.sync(wanted), SECONDS)
+        assert not summary.failed, f"it failed: {summary.failed}"
+        synced = await fresh.database().query(wanted)
+        names = [sorted(event.id().to_hex() for event in events) for events in (served, synced)]
+        assert names[0] and names[0] == names[1], f"{len(names[1])} events of {len(names[0])}"
+        await fresh.shutdown()
+
+    with check("nostr-sdk authenticates and publishes a protected event (NIP-42, NIP-70)"):
+        author = Keys.generate()
+        tags = [["-"], ["p", Keys.generate().public_key().to_hex()]]
+        event = EventBuilder(Kind(5_450), "").tags([Tag.parse(tag) for tag in tags]).finalize(author)
+        sent = await client.send_event(event)
+        refused = str(list(sent.failed.values()))
+        assert "auth-required" in refused, f"without authentication: {refused}"
+        known = ClientBuilder().authenticator(SignerAuthenticator(author)).build()
+        await known.add_relay(RelayUrl.parse(ours))
+        await known.connect(timedelta(seconds=SECONDS))
+        sent = await asyncio.wait_for(known.send_event(event), SECONDS)
+        assert not sent.failed, f"with authentication: {sent.failed}"
+        await known.shutdown()
 
     await client.shutdown()
 

@@ -148,20 +148,25 @@ pub fn hll_offset(filters: &[Filter]) -> Option<usize> {
     if filter.tags.len() > 1 || values.len() > 1 {
         return None;
     }
-    let is_hex = |text: &str| text.len() == 64 && hex::decode(text).is_ok();
-    let owner = value.split(':').nth(1);
-    let digest = match owner {
-        _ if is_hex(value) => value.clone(),
-        Some(owner) if is_hex(owner) => owner.to_owned(),
+    let is_hex = |text: &str| {
+        let digits = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        text.len() == 64 && text.bytes().all(digits)
+    };
+    let parts: Vec<&str> = value.splitn(3, ':').collect();
+    let digest = match parts.as_slice() {
+        [id] if is_hex(id) => value.clone(),
+        [_, owner, _] if is_hex(owner) => (*owner).to_owned(),
         _ => hex::encode(Sha256::digest(value.as_bytes())),
     };
     let digit = digest.chars().nth(32)?.to_digit(16)?;
     Some(digit as usize + 8)
 }
 
-/// Notes a public key.
+/// Notes a public key. Zeros are counted in the seven bytes after the register's, as clients do
+/// (NIP-45 names no end): some take two to the power of a register, in 64 bits.
 fn register(registers: &mut [u8; 256], pubkey: &[u8; 32], offset: usize) {
-    let Some((first, rest)) = pubkey.get(offset..).and_then(<[u8]>::split_first) else {
+    let bytes = pubkey.get(offset..offset + 8);
+    let Some((first, rest)) = bytes.and_then(<[u8]>::split_first) else {
         return;
     };
     let zeros = rest.iter().take_while(|byte| **byte == 0).count();
@@ -214,6 +219,36 @@ mod tests {
         register(&mut registers, &pubkey, 8);
         assert_eq!(registers[7], 12);
         register(&mut registers, &[0; 32], 23);
-        assert_eq!(registers[0], 65);
+        assert_eq!(registers[0], 57);
+    }
+
+    /// What nostr-tools 2.25 computes (`computeOffset`, `feedPubkey`).
+    #[test]
+    fn offsets_and_registers_are_those_of_a_client() {
+        let key = hex::encode(Sha256::digest(b"key 3"));
+        for (value, wanted) in [
+            (key.clone(), 22),
+            (format!("30023:{key}:x"), 22),
+            (format!("30023:{key}:"), 22),
+            (format!("30023:{key}"), 13),
+            (key.to_uppercase(), 19),
+            ("nostr".to_owned(), 12),
+            (String::new(), 10),
+            ("ñ🌍".to_owned(), 23),
+        ] {
+            let json = serde_json::json!({ "#a": [value] }).to_string();
+            assert_eq!(offset(&json), Some(wanted), "{json}");
+        }
+        let mut registers = [0; 256];
+        for n in 0..3 {
+            let pubkey = Sha256::digest(format!("author {n}")).into();
+            register(&mut registers, &pubkey, 8);
+        }
+        let noted = registers
+            .iter()
+            .enumerate()
+            .filter(|(_, zeros)| **zeros > 0);
+        let noted: Vec<_> = noted.map(|(n, zeros)| (n, *zeros)).collect();
+        assert_eq!(noted, [(51, 3), (155, 1), (212, 1)]);
     }
 }
