@@ -63,7 +63,7 @@ mod tests {
     fn value(registry: &Registry, name: &str) -> f64 {
         let families = registry.gather();
         let family = families.iter().find(|family| family.name() == name);
-        family.unwrap().get_metric()[0].get_gauge().value()
+        family.unwrap().get_metric()[0].get_gauge().get_value()
     }
 
     #[tokio::test]
