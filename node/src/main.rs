@@ -10,6 +10,7 @@
 //! | `supervisor` | starting, restarting, draining |
 //! | `open_files` | room for the connections |
 //! | `exporter` | metrics and health over HTTP |
+//! | `metrics` | what the process tells about itself |
 //! | `other_relays` | other relays, as the data vending machine wants them |
 //! | `asking` | a NIP-90 client |
 //! | `completion` | what a shell may complete |
@@ -27,6 +28,7 @@ mod implementation;
 mod limits;
 mod logging;
 mod meter;
+mod metrics;
 mod node;
 mod open_files;
 mod other_relays;

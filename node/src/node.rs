@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::database::{self, Database};
 use crate::exporter::Exporter;
+use crate::metrics::NodeMetrics;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::wiring::Wiring;
@@ -150,6 +151,9 @@ impl Node {
     ) -> anyhow::Result<()> {
         let wanted = &settings.node.services;
         let registry = Registry::new();
+        let name = &settings.implementation.name;
+        let (board, data_dir) = (self.board.clone(), &settings.node.data_dir);
+        NodeMetrics::register(&registry, board, data_dir, name)?;
         self.prepare_database(settings).await?;
         self.watch_database();
 
