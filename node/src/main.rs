@@ -11,6 +11,7 @@
 //! | `open_files` | room for the connections |
 //! | `exporter` | metrics and health over HTTP |
 //! | `metrics` | what the process tells about itself |
+//! | `reference` | the pages that are generated from all this |
 //! | `other_relays` | other relays, as the data vending machine wants them |
 //! | `asking` | a NIP-90 client |
 //! | `completion` | what a shell may complete |
@@ -32,6 +33,8 @@ mod metrics;
 mod node;
 mod open_files;
 mod other_relays;
+#[cfg(test)]
+mod reference;
 mod relays;
 mod settings;
 mod signals;
