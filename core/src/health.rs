@@ -26,16 +26,12 @@ impl HealthBoard {
     pub fn set(&self, part: &'static str, health: Health) -> Option<Health> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let failures = u64::from(matches!(health, Health::Failed(_)));
-        match parts.get_mut(part) {
-            Some(known) => {
-                known.failures += failures;
-                Some(std::mem::replace(&mut known.health, health))
-            }
-            None => {
-                parts.insert(part, Part { health, failures });
-                None
-            }
+        if let Some(known) = parts.get_mut(part) {
+            known.failures += failures;
+            return Some(std::mem::replace(&mut known.health, health));
         }
+        parts.insert(part, Part { health, failures });
+        None
     }
 
     /// Reads the state of all parts.
