@@ -11,24 +11,45 @@ use crate::service::Health;
 /// The health of every part of the node, by name. Clones share one board.
 #[derive(Debug, Clone, Default)]
 pub struct HealthBoard {
-    parts: Arc<Mutex<BTreeMap<&'static str, Health>>>,
+    parts: Arc<Mutex<BTreeMap<&'static str, Part>>>,
+}
+
+/// A part of the node: how it is, and how often it has failed.
+#[derive(Debug)]
+struct Part {
+    health: Health,
+    failures: u64,
 }
 
 impl HealthBoard {
     /// Writes a part's state; returns the one before.
     pub fn set(&self, part: &'static str, health: Health) -> Option<Health> {
-        self.parts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(part, health)
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = u64::from(matches!(health, Health::Failed(_)));
+        if let Some(known) = parts.get_mut(part) {
+            known.failures += failures;
+            return Some(std::mem::replace(&mut known.health, health));
+        }
+        parts.insert(part, Part { health, failures });
+        None
     }
 
     /// Reads the state of all parts.
     pub fn snapshot(&self) -> BTreeMap<&'static str, Health> {
-        self.parts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts
+            .iter()
+            .map(|(name, part)| (*name, part.health.clone()))
+            .collect()
+    }
+
+    /// Reads how often each part has failed since the process began.
+    pub fn failures(&self) -> BTreeMap<&'static str, u64> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts
+            .iter()
+            .map(|(name, part)| (*name, part.failures))
+            .collect()
     }
 
     /// Says whether every part does its work. A part that has stopped because its work is done
@@ -76,5 +97,18 @@ mod tests {
             board.to_json()["parts"]["relay"]["reason"],
             "database is away"
         );
+    }
+
+    #[test]
+    fn every_failure_is_counted_and_recovering_forgets_none() {
+        let board = HealthBoard::default();
+        board.set("relay", Health::Starting);
+        for reason in ["first", "second"] {
+            board.set("relay", Health::Failed(reason.into()));
+            board.set("relay", Health::Ready);
+        }
+        board.set("relay", Health::Degraded("database is away".into()));
+        board.set("dvm", Health::Failed("at once".into()));
+        assert_eq!(board.failures(), [("dvm", 1), ("relay", 2)].into());
     }
 }

@@ -141,7 +141,10 @@ pub enum Health {
 }
 
 impl Health {
-    /// Names the state from a closed set.
+    /// The names of all states.
+    pub const STATES: [&str; 5] = ["starting", "ready", "degraded", "failed", "stopped"];
+
+    /// Names the state, one of [`Self::STATES`].
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Starting => "starting",

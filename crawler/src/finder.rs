@@ -27,4 +27,5 @@ mod service;
 
 pub use self::config::{FinderConfig, ListConfig, ListFormat};
 pub use self::error::FinderError;
+pub(crate) use self::metrics::FinderMetrics;
 pub use self::service::{FinderProgress, FinderService};

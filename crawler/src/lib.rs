@@ -5,6 +5,7 @@
 pub mod dial;
 pub mod finder;
 pub mod limits;
+pub mod metrics;
 pub mod monitor;
 pub mod session;
 mod store_wait;

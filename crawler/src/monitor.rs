@@ -49,6 +49,7 @@ pub use self::findings::findings;
 pub use self::geo::{AutonomousSystem, GeoDatabases, GeoError, Location, Place};
 pub use self::headers::{Cors, ServerHeaders};
 pub use self::information::{InformationError, Limitation, RelayInformation};
+pub(crate) use self::metrics::MonitorMetrics;
 pub use self::report::relay_report;
 pub use self::requirements::Requirements;
 pub use self::result::{

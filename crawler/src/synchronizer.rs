@@ -13,6 +13,7 @@
 mod config;
 mod error;
 mod following;
+mod labels;
 mod likeness;
 mod metrics;
 mod rubbish;
@@ -42,6 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use self::config::{DenyConfig, LiveConfig, NegentropyConfig, RelayRules, SynchronizerConfig};
 use self::following::{Followed, Following};
 use self::metrics::Metrics;
+pub(crate) use self::metrics::Metrics as SynchronizerMetrics;
 use self::turn::{Turn, TurnEnd};
 use self::wanted::Wanted;
 use crate::dial::Dialer;

@@ -25,4 +25,5 @@ mod verdict;
 
 pub use self::config::ValidatorConfig;
 pub use self::error::ValidatorError;
+pub(crate) use self::metrics::ValidatorMetrics;
 pub use self::service::{ValidatorProgress, ValidatorService};

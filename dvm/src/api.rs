@@ -39,7 +39,7 @@ pub use self::config::ApiConfig;
 use self::cors::Cors;
 pub use self::error::BindError;
 use self::exchange::Site;
-use self::metrics::ApiMetrics;
+pub(crate) use self::metrics::ApiMetrics;
 pub use self::page::NodeFacts;
 use self::page::Page;
 pub use self::proxy::TrustedProxy;

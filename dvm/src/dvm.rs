@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::config::DvmConfig;
 use self::desk::{Desk, DeskError};
-use self::metrics::DvmMetrics;
+pub(crate) use self::metrics::DvmMetrics;
 use self::report::Report;
 use crate::limits::HEARD_PER_MINUTE;
 use crate::rate::RateLimiter;

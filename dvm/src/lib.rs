@@ -9,6 +9,7 @@ pub mod api;
 pub mod ask;
 pub mod dvm;
 pub mod limits;
+pub mod metrics;
 mod problem;
 mod question;
 mod rate;

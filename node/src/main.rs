@@ -11,6 +11,8 @@
 //! | `open_files` | room for the connections |
 //! | `exporter` | metrics and health over HTTP |
 //! | `runtime_metrics` | metrics of the async runtime |
+//! | `metrics` | what the process tells about itself |
+//! | `reference` | the pages that are generated from all this |
 //! | `other_relays` | other relays, as the data vending machine wants them |
 //! | `asking` | a NIP-90 client |
 //! | `completion` | what a shell may complete |
@@ -28,10 +30,13 @@ mod implementation;
 mod limits;
 mod logging;
 mod meter;
+mod metrics;
 mod node;
 mod open_files;
 mod other_relays;
 mod output;
+#[cfg(test)]
+mod reference;
 mod relays;
 mod runtime_metrics;
 mod settings;

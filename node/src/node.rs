@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::database::{self, Database};
 use crate::exporter::Exporter;
+use crate::metrics::NodeMetrics;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::wiring::Wiring;
@@ -152,6 +153,9 @@ impl Node {
         let wanted = &settings.node.services;
         let registry = Registry::new();
         runtime_metrics::register(&registry, Handle::current())?;
+        let name = &settings.implementation.name;
+        let (board, data_dir) = (self.board.clone(), &settings.node.data_dir);
+        NodeMetrics::register(&registry, board, data_dir, name)?;
         self.prepare_database(settings).await?;
         self.watch_database();
 

@@ -95,7 +95,7 @@ impl Settings {
     }
 
     /// The names of all sections.
-    const NAMES: [&'static str; 13] = [
+    pub(crate) const NAMES: [&'static str; 13] = [
         NodeConfig::NAME,
         LogConfig::NAME,
         MetricsConfig::NAME,

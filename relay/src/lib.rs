@@ -28,4 +28,5 @@ pub use config::{
     RelayConfig,
 };
 pub use error::RelayError;
+pub use metrics::register_metrics;
 pub use service::RelayService;

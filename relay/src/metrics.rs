@@ -33,6 +33,14 @@ const PREFIXES: [ReplyPrefix; 8] = [
 
 const SLOWNESS: [&str; 2] = ["subscription_closed", "disconnected"];
 
+/// Registers every metric of this crate, for whoever lists them.
+///
+/// # Errors
+/// Metrics of the same names are registered already.
+pub fn register_metrics(registry: &Registry) -> prometheus::Result<()> {
+    RelayMetrics::register(registry).map(drop)
+}
+
 /// The relay's metrics. A metric's help text is its documentation.
 #[derive(Debug, Clone)]
 pub(crate) struct RelayMetrics {

@@ -220,6 +220,10 @@ impl IngestMetrics {
                 "Time from taking a batch to its commit.",
             ))?,
         };
+        // All are there from the start: an alert sees the first one, too.
+        for refusal in Refusal::ALL {
+            metrics.refused.with_label_values(&[refusal.label()]);
+        }
         registry.register(Box::new(metrics.new.clone()))?;
         registry.register(Box::new(metrics.known.clone()))?;
         registry.register(Box::new(metrics.associations.clone()))?;

@@ -14,6 +14,7 @@ mod filter_sql;
 pub mod ingest;
 pub mod initializer;
 pub mod limits;
+pub mod metrics;
 pub mod nostr_database;
 pub mod overlay;
 mod recent;

@@ -209,3 +209,6 @@ pub const MIRROR_EVENTS: i64 = 1_000;
 
 /// JSON of the events of one such step: bytes.
 pub const MIRROR_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often the rollup looks how large the database is: that stats every file of it.
+pub const ARCHIVE_SIZE_INTERVAL: Duration = Duration::from_mins(1);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge, Registry};
 
 use crate::config::Retention;
 use crate::error::StoreError;
@@ -17,17 +17,20 @@ pub struct RetentionService {
     store: Store,
     policy: Retention,
     interval: Duration,
-    removed: IntCounter,
-    removed_checks: IntCounter,
+    metrics: RetentionMetrics,
 }
 
-impl RetentionService {
-    /// Makes the service and registers its metrics.
-    pub fn new(store: Store, registry: &prometheus::Registry) -> prometheus::Result<Arc<Self>> {
-        let config = &store.config.retention;
-        let service = Self {
-            policy: config.policy(),
-            interval: config.interval,
+/// The retention's metrics. A metric's help text is its documentation.
+#[derive(Debug)]
+pub(crate) struct RetentionMetrics {
+    removed: IntCounter,
+    removed_checks: IntCounter,
+    last_success: IntGauge,
+}
+
+impl RetentionMetrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
             removed: IntCounter::new(
                 "bigbrotr_retention_removed_events_total",
                 "Events removed from the archive because they are not kept any longer.",
@@ -36,10 +39,28 @@ impl RetentionService {
                 "bigbrotr_retention_removed_checks_total",
                 "Checks of relays removed because they are not kept any longer.",
             )?,
+            last_success: IntGauge::new(
+                "bigbrotr_retention_last_success_timestamp_seconds",
+                "When everything that is not kept had last been removed. 0: never yet.",
+            )?,
+        };
+        registry.register(Box::new(metrics.removed.clone()))?;
+        registry.register(Box::new(metrics.removed_checks.clone()))?;
+        registry.register(Box::new(metrics.last_success.clone()))?;
+        Ok(metrics)
+    }
+}
+
+impl RetentionService {
+    /// Makes the service and registers its metrics.
+    pub fn new(store: Store, registry: &Registry) -> prometheus::Result<Arc<Self>> {
+        let config = &store.config.retention;
+        let service = Self {
+            policy: config.policy(),
+            interval: config.interval,
+            metrics: RetentionMetrics::register(registry)?,
             store,
         };
-        registry.register(Box::new(service.removed.clone()))?;
-        registry.register(Box::new(service.removed_checks.clone()))?;
         Ok(Arc::new(service))
     }
 
@@ -60,7 +81,7 @@ impl RetentionService {
         let (mut from, mut removed) = (Some(RetentionCursor::START), 0);
         while let Some(cursor) = from {
             let step = self.store.apply_retention(&self.policy, cursor).await?;
-            self.removed.inc_by(step.removed);
+            self.metrics.removed.inc_by(step.removed);
             removed += step.removed;
             from = step.next;
             // Room for the archive's writers, which a removal makes wait.
@@ -87,7 +108,7 @@ impl RetentionService {
         let mut all = 0;
         while let Some(relay) = from {
             let (removed, next) = self.store.delete_old_snapshots(before, relay).await?;
-            self.removed_checks.inc_by(removed);
+            self.metrics.removed_checks.inc_by(removed);
             all += removed;
             from = next;
             if removed > 0 && !context.sleep(RETENTION_PAUSE).await {
@@ -113,7 +134,10 @@ impl Service for RetentionService {
         Box::pin(async move {
             loop {
                 match self.pass(&context).await {
-                    Ok(()) => context.ready(),
+                    Ok(()) => {
+                        context.ready();
+                        self.metrics.last_success.set(self.store.now());
+                    }
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,

@@ -1,13 +1,17 @@
 //! The service that keeps the statistics current.
 
+mod metrics;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bigbrotr_core::backoff::Backoff;
 use bigbrotr_core::service::{Service, ServiceContext, ServiceFuture, ServiceName};
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter};
+use tokio::time::Instant;
 
+pub(crate) use self::metrics::RollupMetrics;
 use crate::error::StoreError;
+use crate::limits::ARCHIVE_SIZE_INTERVAL;
 use crate::store::Store;
 
 /// How often the statistics are brought up to date when little happens. Half of the lag that is
@@ -25,42 +29,28 @@ const BACKOFF: Backoff = Backoff {
 #[derive(Debug)]
 pub struct RollupService {
     store: Store,
-    folded: IntCounter,
-    lag: Gauge,
-    step_seconds: Histogram,
+    metrics: RollupMetrics,
 }
 
 impl RollupService {
     /// Makes the service and registers its metrics.
     pub fn new(store: Store, registry: &prometheus::Registry) -> prometheus::Result<Arc<Self>> {
-        let service = Self {
-            store,
-            folded: IntCounter::new(
-                "bigbrotr_rollup_events_total",
-                "Events folded into the statistics by this process.",
-            )?,
-            lag: Gauge::new(
-                "bigbrotr_rollup_lag_seconds",
-                "Age of the oldest batch that the statistics do not hold yet.",
-            )?,
-            step_seconds: Histogram::with_opts(HistogramOpts::new(
-                "bigbrotr_rollup_step_seconds",
-                "Time of one rollup transaction.",
-            ))?,
-        };
-        registry.register(Box::new(service.folded.clone()))?;
-        registry.register(Box::new(service.lag.clone()))?;
-        registry.register(Box::new(service.step_seconds.clone()))?;
-        Ok(Arc::new(service))
+        let metrics = RollupMetrics::register(registry)?;
+        Ok(Arc::new(Self { store, metrics }))
     }
 
     async fn run_until_stopped(&self, context: ServiceContext) {
         let mut failures = 0;
+        let mut measured: Option<Instant> = None;
         loop {
             let pause = match self.step().await {
                 Ok(more) => {
                     failures = 0;
                     context.ready();
+                    if measured.is_none_or(|at| at.elapsed() >= ARCHIVE_SIZE_INTERVAL) {
+                        measured = Some(Instant::now());
+                        self.measure().await;
+                    }
                     if more { Duration::ZERO } else { INTERVAL }
                 }
                 Err(error) => {
@@ -81,13 +71,26 @@ impl RollupService {
 
     /// Takes one step; says whether there may be more to do at once.
     async fn step(&self) -> Result<bool, StoreError> {
-        let timer = self.step_seconds.start_timer();
+        let timer = self.metrics.step_seconds.start_timer();
         let step = self.store.rollup_step().await?;
         timer.observe_duration();
-        self.lag.set(self.store.rollup_lag().await?);
+        self.metrics.lag.set(self.store.rollup_lag().await?);
+        // Where another process took the step, the statistics are current all the same.
+        self.metrics.last_success.set(self.store.now());
         let Some(step) = step else { return Ok(false) };
-        self.folded.inc_by(step.events);
+        self.metrics.folded.inc_by(step.events);
         Ok(step.more)
+    }
+
+    /// Tells how large the archive is. While that cannot be found out the numbers stay.
+    async fn measure(&self) {
+        match self.store.archive_size().await {
+            Ok(size) => self.metrics.set_size(size),
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the size of the archive could not be found out",
+            ),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub use self::candidates::{
 };
 pub use self::deliveries::{Delivery, DeliveryOutcome};
 pub use self::export::{ArchiveOrder, ArchivePage, ArchivePosition, ArchiveQuery, ArchivedEvent};
-pub use self::health::{DatabaseStatus, PendingWork};
+pub use self::health::{ArchiveSize, DatabaseStatus, PendingWork};
 pub use self::imports::{FileMark, ImportProgress, ImportRecord};
 pub(crate) use self::ingest::Unconfirmed;
 pub use self::ingest::{ArchivedEvents, Sighting};

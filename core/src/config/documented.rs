@@ -41,7 +41,7 @@ pub fn undocumented_keys<T: Section>(yaml: &str) -> Vec<String> {
     let lines = scan(yaml, &known);
     let documented = |path: &KeyPath| {
         lines.windows(2).any(|pair| {
-            matches!(pair[0], Line::Prose) && pair[1].key().is_some_and(|key| key.path == *path)
+            matches!(pair[0], Line::Prose(_)) && pair[1].key().is_some_and(|key| key.path == *path)
         })
     };
     known
@@ -80,12 +80,35 @@ pub fn differing_defaults<T: Section>(yaml: &str) -> Result<Vec<DifferingDefault
     Ok(differing)
 }
 
-fn default_of<T: Section>() -> Value {
+/// The comment above a key of a shipped file, its lines joined; empty where there is none.
+pub(super) fn comment_of<T: Section>(yaml: &str, path: &KeyPath) -> String {
+    let lines = scan(yaml, &known_paths(&default_of::<T>()));
+    let Some(at) = lines
+        .iter()
+        .position(|line| line.key().is_some_and(|key| key.path == *path))
+    else {
+        return String::new();
+    };
+    let prose = lines[..at]
+        .iter()
+        .rev()
+        .take_while(|line| matches!(line, Line::Prose(_)));
+    let mut words: Vec<&str> = prose
+        .map(|line| match line {
+            Line::Prose(text) => text.trim(),
+            _ => "",
+        })
+        .collect();
+    words.reverse();
+    words.join(" ")
+}
+
+pub(super) fn default_of<T: Section>() -> Value {
     serde_yaml::to_value(T::default()).unwrap_or_default()
 }
 
 /// Every key of a value, mappings before what is in them.
-fn known_paths(value: &Value) -> Vec<KeyPath> {
+pub(super) fn known_paths(value: &Value) -> Vec<KeyPath> {
     fn collect(value: &Value, path: &KeyPath, paths: &mut Vec<KeyPath>) {
         for (key, value) in value.as_mapping().into_iter().flatten() {
             let path = path.key(key.as_str().unwrap_or_default());
@@ -134,7 +157,7 @@ fn compare(
 /// A line of a shipped file.
 enum Line<'a> {
     /// A comment for the reader.
-    Prose,
+    Prose(&'a str),
     /// `key: …`, active or commented out.
     Key(Key<'a>),
     /// `# - …`: an item of a list that is commented out.
@@ -208,7 +231,7 @@ fn scan<'a>(yaml: &'a str, known: &[KeyPath]) -> Vec<Line<'a>> {
                     })
                 }
                 None if commented && content.text.starts_with("- ") => Line::Item(content),
-                None if commented && !content.text.is_empty() => Line::Prose,
+                None if commented && !content.text.is_empty() => Line::Prose(content.text),
                 None => Line::Other,
             },
         );

@@ -6,9 +6,12 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 use super::budget::Tally;
 use super::extract::Collected;
 
+/// What may become of a URL.
+const OUTCOMES: [&str; 6] = ["new", "known", "crowded", "full", "refused", "excess"];
+
 /// The finder's metrics. A metric's help text is its documentation.
 #[derive(Debug)]
-pub(super) struct FinderMetrics {
+pub(crate) struct FinderMetrics {
     events: IntCounter,
     urls: IntCounterVec,
     behind: IntGauge,
@@ -17,7 +20,7 @@ pub(super) struct FinderMetrics {
 }
 
 impl FinderMetrics {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let seconds = HistogramOpts::new(
             "bigbrotr_finder_cycle_seconds",
             "Time of one look at the archive and at one list that is due.",
@@ -52,6 +55,15 @@ impl FinderMetrics {
             )?,
             cycle_seconds: Histogram::with_opts(seconds.buckets(buckets))?,
         };
+        // All are there from the start: an alert sees the first one, too.
+        for source in FoundBy::ALL {
+            for outcome in OUTCOMES {
+                metrics.urls.with_label_values(&[source.as_str(), outcome]);
+            }
+        }
+        for outcome in ["read", "failed"] {
+            metrics.lists.with_label_values(&[outcome]);
+        }
         registry.register(Box::new(metrics.events.clone()))?;
         registry.register(Box::new(metrics.urls.clone()))?;
         registry.register(Box::new(metrics.behind.clone()))?;
@@ -93,6 +105,7 @@ impl FinderMetrics {
     }
 
     fn count(&self, source: FoundBy, outcome: &str, count: u64) {
+        debug_assert!(OUTCOMES.contains(&outcome), "{outcome} is not declared");
         if count > 0 {
             self.urls
                 .with_label_values(&[source.as_str(), outcome])

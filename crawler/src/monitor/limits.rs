@@ -62,6 +62,9 @@ pub(super) const WRITE_PROBE_KIND: u16 = 22_456;
 /// How often due relays are looked for while there is room for more checks.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the relays that wait for their check are counted, for whoever reads the metrics.
+pub(super) const OVERDUE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// What a lease is longer than the longest check: the time to store its outcome.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_mins(1);
 

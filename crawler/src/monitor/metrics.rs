@@ -9,11 +9,13 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec,
 
 /// The monitor's metrics. A metric's help text is its documentation.
 #[derive(Debug)]
-pub(super) struct MonitorMetrics {
+pub(crate) struct MonitorMetrics {
     checks: IntCounterVec,
     check_seconds: Histogram,
     in_flight: IntGauge,
     relays: IntGaugeVec,
+    due: IntGauge,
+    overdue_seconds: IntGauge,
     reports: IntCounterVec,
     forwarded: IntCounterVec,
     forward_backlog: IntGauge,
@@ -32,6 +34,13 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 4] = [
+        Self::Online,
+        Self::Offline,
+        Self::Inconclusive,
+        Self::Unstored,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",
@@ -43,7 +52,7 @@ impl Outcome {
 }
 
 impl MonitorMetrics {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let seconds = HistogramOpts::new(
             "bigbrotr_monitor_check_seconds",
             "Time of one check, the waits for connections included.",
@@ -71,6 +80,15 @@ impl MonitorMetrics {
                 ),
                 &["network", "status"],
             )?,
+            due: IntGauge::new(
+                "bigbrotr_monitor_due_relays",
+                "Relays in the database, of the networks that are on, whose check is due and has \
+                 not begun.",
+            )?,
+            overdue_seconds: IntGauge::new(
+                "bigbrotr_monitor_overdue_seconds",
+                "For how long the longest of these has been due; 0 when none is.",
+            )?,
             reports: IntCounterVec::new(
                 Opts::new(
                     "bigbrotr_monitor_reports_total",
@@ -92,14 +110,41 @@ impl MonitorMetrics {
             )?,
             last_seen: Mutex::default(),
         };
+        metrics.begin();
         registry.register(Box::new(metrics.checks.clone()))?;
         registry.register(Box::new(metrics.check_seconds.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.relays.clone()))?;
+        registry.register(Box::new(metrics.due.clone()))?;
+        registry.register(Box::new(metrics.overdue_seconds.clone()))?;
         registry.register(Box::new(metrics.reports.clone()))?;
         registry.register(Box::new(metrics.forwarded.clone()))?;
         registry.register(Box::new(metrics.forward_backlog.clone()))?;
         Ok(metrics)
+    }
+
+    /// Makes every label's values be there from the start, at zero: an alert sees the first one,
+    /// too.
+    fn begin(&self) {
+        for outcome in Outcome::ALL {
+            self.checks.with_label_values(&[outcome.as_str()]);
+        }
+        for network in Network::ALL {
+            for status in ["online", "offline"] {
+                self.relays.with_label_values(&[network.as_str(), status]);
+            }
+        }
+        for kind in ["30166", "10166", "0", "10002"] {
+            self.reports.with_label_values(&[kind]);
+        }
+        for outcome in ["taken", "refused", "failed"] {
+            self.forwarded.with_label_values(&[outcome]);
+        }
+    }
+
+    pub(super) fn set_overdue(&self, (relays, seconds): (u64, u64)) {
+        self.due.set(relays as i64);
+        self.overdue_seconds.set(seconds as i64);
     }
 
     pub(super) fn observe_check(&self, seconds: f64) {

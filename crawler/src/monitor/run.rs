@@ -23,9 +23,9 @@ use self::lane::Lane;
 use self::one::Done;
 use self::presence::Presence;
 use super::error::StepError;
-use super::limits::{POLL_INTERVAL, RELEASE_TIMEOUT, STOP_GRACE};
+use super::limits::{OVERDUE_INTERVAL, POLL_INTERVAL, RELEASE_TIMEOUT, STOP_GRACE};
 use super::service::MonitorService;
-use crate::store_wait::DATABASE_BACKOFF;
+use crate::store_wait::{DATABASE_BACKOFF, bounded};
 
 /// A check under way.
 struct Begun {
@@ -44,6 +44,7 @@ pub(super) struct Run {
     /// Leases of checks that ended without storing anything, to be given back on the way out.
     unstored: Vec<RelayId>,
     presence: Presence,
+    counted_at: Option<Instant>,
 }
 
 impl Run {
@@ -61,6 +62,7 @@ impl Run {
             checks: JoinSet::new(),
             begun: HashMap::new(),
             unstored: Vec::new(),
+            counted_at: None,
         }
     }
 
@@ -108,7 +110,20 @@ impl Run {
             }
         }
         self.tell_progress();
+        self.count_overdue().await?;
         Ok(heard)
+    }
+
+    /// Tells now and then how many relays wait for their check.
+    async fn count_overdue(&mut self) -> Result<(), StepError> {
+        if (self.counted_at).is_some_and(|at| at.elapsed() < OVERDUE_INTERVAL) {
+            return Ok(());
+        }
+        let networks: Vec<_> = self.lanes.iter().map(|lane| lane.network).collect();
+        let overdue = bounded(self.service.store.overdue_checks(&networks)).await?;
+        self.service.metrics.set_overdue(overdue);
+        self.counted_at = Some(Instant::now());
+        Ok(())
     }
 
     fn begin(&mut self, lane: usize, due: DueRelay, leased_until: Instant) {

@@ -6,20 +6,21 @@ use std::sync::{Mutex, PoisonError};
 use bigbrotr_schema::store::{RelayId, SyncProgress, SyncScope};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use super::labels::{EVENTS, PAGE_ENDS, REFUSALS, REFUSED, TURN_ENDS};
 use super::totals::TotalsMetrics;
 
 /// The counters of one service.
 #[derive(Debug)]
-pub(super) struct Metrics {
-    pub(super) turns: IntCounterVec,
-    pub(super) pages: IntCounterVec,
-    pub(super) refused: IntCounterVec,
+pub(crate) struct Metrics {
+    turns: IntCounterVec,
+    pages: IntCounterVec,
+    refused: IntCounterVec,
     pub(super) received_bytes: IntCounter,
     pub(super) gaps: IntCounter,
     pub(super) gaps_closed: IntCounter,
-    pub(super) events: IntCounterVec,
+    events: IntCounterVec,
     pub(super) rounds: IntCounter,
-    pub(super) refusals: IntCounterVec,
+    refusals: IntCounterVec,
     pub(super) missing: IntCounter,
     pub(super) live: IntGauge,
     pub(super) live_lost: IntCounter,
@@ -40,7 +41,7 @@ pub(super) fn opts(scope: SyncScope, name: &str, help: &str) -> Opts {
 
 impl Metrics {
     /// Registers the counters.
-    pub(super) fn register(scope: SyncScope, registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(scope: SyncScope, registry: &Registry) -> prometheus::Result<Self> {
         let opts = |name: &str, help: &str| opts(scope, name, help);
         let counter =
             |name: &str, help: &str, label: &str| IntCounterVec::new(opts(name, help), &[label]);
@@ -109,6 +110,17 @@ impl Metrics {
             caught_up_relays: Mutex::default(),
             totals: TotalsMetrics::register(scope, registry)?,
         };
+        for (counters, values) in [
+            (&metrics.turns, TURN_ENDS.as_slice()),
+            (&metrics.pages, &PAGE_ENDS),
+            (&metrics.refused, &REFUSED),
+            (&metrics.events, &EVENTS),
+            (&metrics.refusals, &REFUSALS),
+        ] {
+            for value in values {
+                counters.with_label_values(&[value]);
+            }
+        }
         registry.register(Box::new(metrics.turns.clone()))?;
         registry.register(Box::new(metrics.pages.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
@@ -128,8 +140,27 @@ impl Metrics {
 
     /// Counts a turn that ended.
     pub(super) fn turn(&self, relay: RelayId, outcome: &str, is_caught_up: bool) {
+        debug_assert!(TURN_ENDS.contains(&outcome), "{outcome} is not declared");
         self.turns.with_label_values(&[outcome]).inc();
         self.caught_up(relay, is_caught_up);
+    }
+
+    /// Counts a page that ended.
+    pub(super) fn page(&self, end: &str) {
+        debug_assert!(PAGE_ENDS.contains(&end), "{end} is not declared");
+        self.pages.with_label_values(&[end]).inc();
+    }
+
+    /// Counts messages that were dropped.
+    pub(super) fn refuse(&self, reason: &str, count: u64) {
+        debug_assert!(REFUSED.contains(&reason), "{reason} is not declared");
+        self.refused.with_label_values(&[reason]).inc_by(count);
+    }
+
+    /// Counts a reconciliation that was refused or broken off.
+    pub(super) fn refuse_reconciliation(&self, reason: &str) {
+        debug_assert!(REFUSALS.contains(&reason), "{reason} is not declared");
+        self.refusals.with_label_values(&[reason]).inc();
     }
 
     /// Notes whether a relay is caught up with.

@@ -1,7 +1,7 @@
 //! What the database says of all relays, as metrics.
 
 use bigbrotr_schema::error::StoreError;
-use bigbrotr_schema::store::{SyncScope, SyncTotals};
+use bigbrotr_schema::store::{SYNC_STATUSES, SyncScope, SyncTotals};
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
 use super::Shared;
@@ -50,6 +50,9 @@ impl TotalsMetrics {
                 )?),
             },
         };
+        for status in SYNC_STATUSES {
+            metrics.relays.with_label_values(&[status]);
+        }
         registry.register(Box::new(metrics.relays.clone()))?;
         registry.register(Box::new(metrics.gaps.clone()))?;
         registry.register(Box::new(metrics.missing.clone()))?;

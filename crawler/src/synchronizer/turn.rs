@@ -396,9 +396,9 @@ impl<'a> Turn<'a> {
     fn count(&mut self, page: &Page) {
         let metrics = &self.shared.metrics;
         self.summary.pages += 1;
-        metrics.pages.with_label_values(&[page.end.as_str()]).inc();
+        metrics.page(page.end.as_str());
         for (reason, count) in page.refused.by_reason() {
-            metrics.refused.with_label_values(&[reason]).inc_by(count);
+            metrics.refuse(reason, count);
         }
         tracing::trace!(
             relay.url = %self.task.relay.url, end = page.end.as_str(), events = page.events.len(),

@@ -3,9 +3,12 @@
 use bigbrotr_schema::store::{CandidateStatus, FoundBy};
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+/// What proves a relay.
+const ANSWERS: [&str; 5] = ["event", "eose", "closed", "challenge", "notice"];
+
 /// The validator's metrics. A metric's help text is its documentation.
 #[derive(Debug)]
-pub(super) struct ValidatorMetrics {
+pub(crate) struct ValidatorMetrics {
     tries: IntCounterVec,
     answers: IntCounterVec,
     relays: IntCounterVec,
@@ -29,6 +32,15 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 6] = [
+        Self::Promoted,
+        Self::Failed,
+        Self::GivenUp,
+        Self::Inconclusive,
+        Self::Late,
+        Self::Unstored,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Promoted => "promoted",
@@ -42,7 +54,7 @@ impl Outcome {
 }
 
 impl ValidatorMetrics {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let seconds = HistogramOpts::new(
             "bigbrotr_validator_try_seconds",
             "Time of one try, the waits for connections included.",
@@ -86,6 +98,17 @@ impl ValidatorMetrics {
                 &["state"],
             )?,
         };
+        // All are there from the start: an alert sees the first one, too.
+        for outcome in Outcome::ALL {
+            metrics.tries.with_label_values(&[outcome.as_str()]);
+        }
+        for answer in ANSWERS {
+            metrics.answers.with_label_values(&[answer]);
+        }
+        for source in FoundBy::ALL {
+            metrics.relays.with_label_values(&[source.as_str()]);
+        }
+        metrics.set_candidates(CandidateStatus::default());
         registry.register(Box::new(metrics.tries.clone()))?;
         registry.register(Box::new(metrics.answers.clone()))?;
         registry.register(Box::new(metrics.relays.clone()))?;
@@ -108,6 +131,7 @@ impl ValidatorMetrics {
     }
 
     pub(super) fn count_relay(&self, found_by: FoundBy, answer: &str) {
+        debug_assert!(ANSWERS.contains(&answer), "{answer} is not declared");
         self.relays.with_label_values(&[found_by.as_str()]).inc();
         self.answers.with_label_values(&[answer]).inc();
     }

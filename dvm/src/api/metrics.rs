@@ -6,8 +6,23 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
+/// The classes of status codes.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+/// What is served beside the catalogue, as the routes name it.
+const PAGES: [&str; 8] = [
+    "page",
+    "docs",
+    "openapi",
+    "node",
+    "file",
+    "health.live",
+    "health.ready",
+    "unknown",
+];
+
 #[derive(Debug)]
-pub(super) struct ApiMetrics {
+pub(crate) struct ApiMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     pub(super) connections: IntGauge,
@@ -15,7 +30,7 @@ pub(super) struct ApiMetrics {
 }
 
 impl ApiMetrics {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             requests: IntCounterVec::new(
                 Opts::new(
@@ -38,6 +53,13 @@ impl ApiMetrics {
                 "HTTP connections closed at once because the client holds too many.",
             )?,
         };
+        // What is asked of the catalogue appears when it is asked for.
+        for page in PAGES {
+            for class in CLASSES {
+                metrics.requests.with_label_values(&[page, class]);
+            }
+            metrics.seconds.with_label_values(&[page]);
+        }
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;

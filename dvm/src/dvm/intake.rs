@@ -115,9 +115,9 @@ impl DvmService {
             .await?;
         self.store.delete_origins(forget_before).await?;
         self.store.expire_unpaid_jobs(self.answered_since()).await?;
-        self.metrics
-            .queue
-            .set(self.store.count_queued_jobs().await? as i64);
+        let (waiting, oldest_seconds) = self.store.queue_depth().await?;
+        self.metrics.queue.set(waiting as i64);
+        self.metrics.oldest.set(oldest_seconds as i64);
         Ok(())
     }
 

@@ -46,6 +46,7 @@ pub(crate) struct DvmMetrics {
     jobs: IntCounterVec,
     pub(crate) job_seconds: Histogram,
     pub(crate) queue: IntGauge,
+    pub(crate) oldest: IntGauge,
 }
 
 impl DvmMetrics {
@@ -63,6 +64,10 @@ impl DvmMetrics {
                 "Time from claiming a job to its published answer.",
             ))?,
             queue: IntGauge::new("bigbrotr_dvm_queue_jobs", "NIP-90 jobs that wait.")?,
+            oldest: IntGauge::new(
+                "bigbrotr_dvm_oldest_job_seconds",
+                "For how long the NIP-90 job that waits longest has waited; 0 when none does.",
+            )?,
         };
         for ending in Ending::ALL {
             metrics.jobs.with_label_values(&[ending.as_str()]);
@@ -70,6 +75,7 @@ impl DvmMetrics {
         registry.register(Box::new(metrics.jobs.clone()))?;
         registry.register(Box::new(metrics.job_seconds.clone()))?;
         registry.register(Box::new(metrics.queue.clone()))?;
+        registry.register(Box::new(metrics.oldest.clone()))?;
         Ok(metrics)
     }
 

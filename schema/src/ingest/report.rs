@@ -60,6 +60,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::WrongId, Self::WrongSignature, Self::Database];
+
     /// Names the reason from a closed set, for metric labels.
     pub fn label(self) -> &'static str {
         match self {

@@ -18,6 +18,15 @@ pub struct DatabaseStatus {
     pub rollup_lag_seconds: f64,
 }
 
+/// How large the archive is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ArchiveSize {
+    /// Events, as the statistics hold them.
+    pub events: u64,
+    /// Bytes on disk, all tables and indexes of the database.
+    pub database_bytes: u64,
+}
+
 /// Work that waits to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PendingWork {
@@ -69,6 +78,20 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("select 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Says how large the archive is. The server stats every file: not to be asked all the time.
+    pub async fn archive_size(&self) -> Result<ArchiveSize, StoreError> {
+        let (events, bytes): (i64, i64) = sqlx::query_as(
+            "select (select events from stats_totals where win = 0),
+                pg_database_size(current_database())",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(ArchiveSize {
+            events: events as u64,
+            database_bytes: bytes as u64,
+        })
     }
 
     /// Looks at the database as a whole.

@@ -376,6 +376,17 @@ impl Store {
         })
     }
 
+    /// Counts the jobs that wait and tells for how many seconds the oldest has.
+    pub async fn queue_depth(&self) -> Result<(u64, u64), StoreError> {
+        let (count, oldest): (i64, Option<i64>) = sqlx::query_as(
+            "select count(*), min(received_at) from dvm_jobs where state = 'queued'",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let age = oldest.map_or(0, |at| self.now().saturating_sub(at).max(0));
+        Ok((count as u64, age as u64))
+    }
+
     /// Counts the jobs that wait.
     pub async fn count_queued_jobs(&self) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar("select count(*) from dvm_jobs where state = 'queued'")

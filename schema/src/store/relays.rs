@@ -104,6 +104,23 @@ impl Store {
             .collect()
     }
 
+    /// Counts the relays of these networks whose check is due and that nobody has leased, and
+    /// tells for how many seconds the longest has been.
+    pub async fn overdue_checks(&self, networks: &[Network]) -> Result<(u64, u64), StoreError> {
+        let networks: Vec<&str> = networks.iter().map(|network| network.as_str()).collect();
+        let (count, first): (i64, Option<i64>) = sqlx::query_as(
+            "select count(*), min(m.due_at)
+             from monitor_state m join relays r on r.id = m.relay_id
+             where m.due_at <= $1 and m.leased_until <= $1 and r.network = any ($2)",
+        )
+        .bind(self.now())
+        .bind(networks)
+        .fetch_one(&self.pool)
+        .await?;
+        let age = first.map_or(0, |due_at| self.now().saturating_sub(due_at).max(0));
+        Ok((count as u64, age as u64))
+    }
+
     /// Gives a relay back unchecked: its check is due again at once.
     pub async fn release_check(&self, relay: RelayId) -> Result<(), StoreError> {
         sqlx::query("update monitor_state set leased_until = 0 where relay_id = $1")

@@ -204,8 +204,7 @@ impl Turn<'_> {
             .map(|(_, count)| count)
             .sum::<u64>();
         for (reason, count) in &refused {
-            let counter = self.shared.metrics.refused.with_label_values(&[*reason]);
-            counter.inc_by(*count);
+            self.shared.metrics.refuse(reason, *count);
         }
         if ingested.refused > 0 {
             *refused.entry("invalid").or_default() += ingested.refused;

@@ -275,11 +275,8 @@ impl Turn<'_> {
     /// Decides what follows from a refusal. At the opening, a relay that hangs up or does not
     /// answer in time is not asked again for a while: it may be its only word for no.
     fn judge(&mut self, refusal: ReconcileRefusal, is_opening: bool) -> Result<Outcome, TurnError> {
-        self.shared
-            .metrics
-            .refusals
-            .with_label_values(&[refusal.reason()])
-            .inc();
+        let reason = refusal.reason();
+        self.shared.metrics.refuse_reconciliation(reason);
         if refusal.is_too_many() {
             return Ok(Outcome::TooMany);
         }
