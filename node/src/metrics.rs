@@ -143,7 +143,11 @@ mod tests {
         let families = registry.gather();
         let family = families.iter().find(|family| family.name() == name);
         let metric = family.unwrap().get_metric().iter().find(|metric| {
-            let values: Vec<&str> = metric.get_label().iter().map(|l| l.value()).collect();
+            let values: Vec<&str> = metric
+                .get_label()
+                .iter()
+                .map(prometheus::proto::LabelPair::value)
+                .collect();
             values == labels
         });
         let metric = metric.unwrap();

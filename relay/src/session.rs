@@ -14,6 +14,7 @@ mod query;
 mod reconcile;
 mod req;
 mod stored;
+mod there;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use self::auth::Auth;
 use self::io::End;
 use self::reconcile::Reconciliations;
+pub(crate) use self::there::There;
 use crate::front::AdmittedPeer;
 use crate::front::gate::site;
 use crate::hub::subscription::Subscription;

@@ -22,6 +22,7 @@ use crate::limits::{
 };
 use crate::metrics::RelayMetrics;
 use crate::rate::{KeyedBuckets, Rate};
+use crate::session::There;
 
 /// The relay's parts, for its sessions.
 pub(crate) struct Shared {
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SharedClock,
     pub(crate) metrics: RelayMetrics,
     pub(crate) hub: Hub,
+    pub(crate) there: There,
     /// The NIP-11 document.
     pub(crate) document: String,
     /// TCP connections.
@@ -119,6 +121,7 @@ impl Shared {
                 clock.clone(),
                 i64::try_from(config.archive.live_window.as_secs()).unwrap_or(i64::MAX),
             ),
+            there: There::default(),
             clock,
             metrics,
             document: nip11::document(&config, pubkey),

@@ -92,7 +92,7 @@ fn described(family: &MetricFamily) -> Known {
     for label in family
         .get_metric()
         .iter()
-        .flat_map(|metric| metric.get_label())
+        .flat_map(prometheus::proto::Metric::get_label)
     {
         let values = labels.entry(label.name().to_owned()).or_default();
         values.insert(label.value().to_owned());

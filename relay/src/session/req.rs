@@ -12,7 +12,6 @@ use bigbrotr_schema::store::EventNumber;
 use super::Session;
 use super::stored::StoredEvents;
 use crate::hub::subscription::{Subscription, TooSlow};
-use crate::limits::RECENT_EVENTS;
 use crate::outbox::Gone;
 use crate::policy::Refusal;
 use crate::shared::{QueryError, Shared};
@@ -102,13 +101,10 @@ impl Session {
         &self,
         subscription: &Subscription,
     ) -> Result<HashSet<EventNumber>, Interrupted> {
-        let (shared, hub) = (&self.shared, &self.shared.hub);
-        let seqs = shared
-            .store
-            .relay_event_seqs_after(hub.fanned_out_up_to(), RECENT_EVENTS);
-        let within = shared.config.limits.query_timeout;
-        let there = shared.ask(within, seqs).await.map_err(Interrupted::Query)?;
-        let mut numbers: HashSet<_> = there.into_iter().map(EventNumber::Relay).collect();
+        let hub = &self.shared.hub;
+        let there = self.shared.there.look(&self.shared).await;
+        let there = there.map_err(Interrupted::Query)?;
+        let mut numbers: HashSet<_> = there.iter().copied().map(EventNumber::Relay).collect();
         let mut stored = StoredEvents::new(&self.shared, subscription.filters());
         while let Some(event) = stored.next().await.map_err(Interrupted::Query)? {
             if hub.may_come_live(&event) {

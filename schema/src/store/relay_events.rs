@@ -10,6 +10,8 @@ mod scan;
 mod together;
 mod upkeep;
 
+use std::time::Duration;
+
 use bigbrotr_core::event::{Event, EventId};
 
 pub use self::feed::RelayEventFeed;
@@ -77,18 +79,27 @@ impl Store {
     }
 
     /// Returns the numbers above `seq` of the events that are there now, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError::is_timeout`] when it would take longer than `within`.
     pub async fn relay_event_seqs_after(
         &self,
         seq: i64,
         most: usize,
+        within: Duration,
     ) -> Result<Vec<i64>, StoreError> {
-        let seqs = sqlx::query_scalar(
-            "select seq from relay_events where seq > $1 order by seq desc limit $2",
-        )
-        .bind(seq)
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(seqs)
+        loop {
+            let mut reader = self.reader(within).await?;
+            let seqs = sqlx::query_scalar(
+                "select seq from relay_events where seq > $1 order by seq desc limit $2",
+            )
+            .bind(seq)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(reader.connection())
+            .await;
+            if let Some(seqs) = self.answered(reader, seqs.map_err(StoreError::from)) {
+                return seqs;
+            }
+        }
     }
 }

@@ -131,7 +131,7 @@ async fn connect(options: &PgConnectOptions, within: Duration) -> Result<Reader,
 
 impl Store {
     /// Takes a connection that only reads.
-    pub(super) async fn reader(&self, within: Duration) -> Result<Reader, StoreError> {
+    pub(in crate::store) async fn reader(&self, within: Duration) -> Result<Reader, StoreError> {
         let connecting = self.readers.take(&self.direct, within);
         timeout(self.config.acquire_timeout, connecting)
             .await
@@ -140,7 +140,7 @@ impl Store {
 
     /// Gives it back with the answer that it gave. `None`: it had died since it was last used, and
     /// another has to be asked.
-    pub(super) fn answered<T>(
+    pub(in crate::store) fn answered<T>(
         &self,
         reader: Reader,
         answer: Result<T, StoreError>,
