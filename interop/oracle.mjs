@@ -69,8 +69,10 @@ async function fillOurs(variant, url, folder) {
       })
     }
     relay.close()
-    const reasons = { expired: 'invalid', protected: 'auth-required' }
-    const why = event => (isExpired(event, now()) ? 'expired' : isProtected(event) ? 'protected' : idle(event) ? 'idle' : undefined)
+    const reasons = { expired: 'invalid', protected: 'auth-required', 'for another relay': 'blocked' }
+    const isElsewhere = ({ kind, tags }) => kind === 62 && !tags.some(([name, value]) => name === 'relay' && value === 'ALL_RELAYS')
+    const why = event => (isExpired(event, now()) ? 'expired' : isProtected(event) ? 'protected'
+      : isElsewhere(event) ? 'for another relay' : idle(event) ? 'idle' : undefined)
     const count = {}
     const known = [...archived]
     const wrong = []
