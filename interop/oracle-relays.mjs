@@ -104,6 +104,8 @@ const nostrRelay = {
     deletesDeletions,
     { name: 'of several older versions only one goes', is: (_, why, isHeld) => isHeld && why.why === 'replaced' },
     refusedAs('it refuses empty tags', /./, event => event.tags.some(tag => !tag.length)),
+    refusedAs('for control characters it computes another id', /Bad signature/, event => /[\b\f\u001f\u007f]/.test(event.content)),
+    refusedAs('time 0 is no time to it', /Bad signature/, event => event.created_at === 0),
     refusedAs('it refuses an addressable event after one without d', /index out of range/, event => isAddressable(event.kind)),
   ],
   ways: [
