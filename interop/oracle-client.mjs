@@ -58,7 +58,7 @@ export async function open(url) {
     async ask(filters, silence) {
       const key = `q${serial++}`
       const answer = await send(key, ['REQ', key, ...filters], silence)
-      if (answer.ids && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(['CLOSE', key]))
+      if (answer.closed === undefined && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(['CLOSE', key]))
       return answer
     },
     count(filters, silence) {

@@ -23,8 +23,8 @@ const olderThanGone = {
 }
 const tie = {
   name: 'of two versions of one second not the lowest id stays',
-  is: (event, why, isHeld, { byAddress, ids }) => (isHeld ? why.why === 'lost a tie' : byAddress.get(coordinate(event))
-    ?.some(other => other.id !== event.id && other.created_at === event.created_at && ids.has(other.id))),
+  is: (event, why, isHeld, { byAddress, refused }) => (isHeld ? why.why === 'lost a tie' : byAddress.get(coordinate(event))
+    ?.some(other => other.id !== event.id && other.created_at === event.created_at && !refused.has(other.id))),
 }
 const deletionCameFirst = {
   name: 'a deletion that came before its event does nothing',
@@ -84,10 +84,12 @@ const nostrRsRelay = {
   side: 16,
   holds: [
     noAddresses, noVanishing, noRecipients, noProtection, tie, olderThanGone,
-    refusedAs('it refuses what has expired', /expired/, () => true),
+    { name: 'an addressable event without d is never replaced',
+      is: (event, why, isHeld) => isHeld && why.why === 'replaced' && isAddressable(event.kind) && !named(event, 'd').length },
   ],
   ways: [
     inAnyOrder,
+    { name: 'where all limits are 0 it sends no EOSE', outcome: 'silent', when: filters => filters.every(({ limit }) => limit === 0) },
     { name: 'without a limit it begins with the oldest', oldestFirst: true },
     { name: 'filters are answered one after the other, and an event may come again', sequence: true },
   ],
@@ -102,6 +104,8 @@ const nostrRelay = {
     deletesDeletions,
     { name: 'of several older versions only one goes', is: (_, why, isHeld) => isHeld && why.why === 'replaced' },
     refusedAs('it refuses empty tags', /./, event => event.tags.some(tag => !tag.length)),
+    refusedAs('for control characters it computes another id', /Bad signature/, event => /[\b\f\u001f\u007f]/.test(event.content)),
+    refusedAs('time 0 is no time to it', /Bad signature/, event => event.created_at === 0),
     refusedAs('it refuses an addressable event after one without d', /index out of range/, event => isAddressable(event.kind)),
   ],
   ways: [

@@ -69,20 +69,25 @@ async function fillOurs(variant, url, folder) {
       })
     }
     relay.close()
-    const reasons = { expired: 'invalid', protected: 'auth-required', idle: 'invalid' }
-    const why = event => (isExpired(event, now()) ? 'expired' : isProtected(event) ? 'protected' : idle(event) ? 'idle' : undefined)
+    const reasons = { expired: 'invalid', protected: 'auth-required', 'for another relay': 'blocked' }
+    const isElsewhere = ({ kind, tags }) => kind === 62 && !tags.some(([name, value]) => name === 'relay' && value === 'ALL_RELAYS')
+    const why = event => (isExpired(event, now()) ? 'expired' : isProtected(event) ? 'protected'
+      : isElsewhere(event) ? 'for another relay' : idle(event) ? 'idle' : undefined)
     const count = {}
     const known = [...archived]
     const wrong = []
     for (const event of mine) {
       const reason = why(event)
       const text = refused.get(event.id)
-      // What came when it was replaced, deleted or vanished already is refused or not: it is not shown.
-      const isOutdated = text !== undefined && reason === undefined && /^(blocked|duplicate|invalid): /.test(text)
-      if (reason ? !text?.startsWith(`${reasons[reason]}: `) : text !== undefined && !isOutdated) wrong.push([event.kind, reason, text])
-      const named = reason ?? (isOutdated ? text : undefined)
-      if (named) count[named] = (count[named] ?? 0) + 1
-      if (!reason && !isEphemeral(event.kind)) known.push(event)
+      // What came when it was replaced, deleted or vanished already may be refused: it is not shown.
+      // Whether an idle deletion is, depends on whether what it names was ever seen.
+      const isRight = reason === 'idle' || reason === undefined
+        ? text === undefined || /^(blocked|duplicate|invalid): /.test(text)
+        : text?.startsWith(`${reasons[reason]}: `)
+      if (!isRight) wrong.push([event.kind, reason, text])
+      const name = text && (reason ?? text)
+      if (name) count[name] = (count[name] ?? 0) + 1
+      if (!isEphemeral(event.kind) && (!reason || (reason === 'idle' && text === undefined))) known.push(event)
     }
     write(folder, `${variant}.known`, [...new Set(known.map(({ id }) => id))])
     expect(wrong.length === 0, `${wrong.length} wrong answers, such as ${JSON.stringify(wrong.slice(0, 3))}`)
@@ -103,8 +108,11 @@ async function ask(name, url, folder) {
     held.push(...(found.events ?? []))
   }
   const answers = await side(all, Math.min(profile.side ?? 4, 8), async filters => {
-    const { events: _, ...answer } = await relay.ask(filters, profile.isSilent?.(filters) ? 1_500 : undefined)
-    return answer
+    // What is known to get no answer is not waited for; what should have got one is asked again.
+    const isSilent = profile.ways?.some(way => way.outcome === 'silent' && way.when(filters))
+    let answer = await relay.ask(filters, isSilent ? 1_000 : 30_000)
+    if (!answer.ids && !isSilent) answer = await relay.ask(filters, 120_000)
+    return { ...answer, events: undefined }
   })
   const counts = profile.counts ? await side(all, 4, (filters, n) => (n % 3 === 0 && (isOurs || filters.length === 1) ? relay.count(filters) : null)) : []
   relay.close()

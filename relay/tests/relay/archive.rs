@@ -305,3 +305,27 @@ async fn a_question_that_needs_too_much_is_closed_and_the_next_is_answered() {
     ))];
     assert!(stored(&mut client, &newest).await.is_empty());
 }
+
+/// Postgres refuses to read such texts, and what stands for them must not be another name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_nul_is_one_name_here_and_in_the_archive() {
+    let relay = archive_relay(|_| {}).await;
+    let now = now();
+    let d = |d: &str, at: i64| made(0, 30_023, at, &[&["d", d]]);
+    let (replaced, latest) = (d("a\0b", now - 40), d("a\0b", now - 30));
+    let deleted = d("\0", now - 35);
+    let address = format!("30023:{}:\0", pubkey(&stranger(0)));
+    let deletion = made(0, 5, now - 20, &[&["a", &address]]);
+    let other = d("\u{fffd}", now - 50);
+    relay.archive(&[latest.clone(), deletion.clone()]).await;
+    for event in [&replaced, &deleted, &other] {
+        relay.store.publish(event).await.unwrap();
+    }
+    let mut client = relay.client().await;
+    let all = [filter("{}")];
+    assert_eq!(
+        stored(&mut client, &all).await,
+        [deletion.id, latest.id, other.id]
+    );
+    assert_eq!(client.count("c", &all).await.unwrap(), 3);
+}
