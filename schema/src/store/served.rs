@@ -16,14 +16,14 @@ mod query;
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::AssertSqlSafe;
 
 pub use self::count::{ServedCount, hll_offset};
 pub use self::feed::{ArchiveFeed, NumberRange};
 pub use self::indexes::ServedArchive;
 pub use self::mirror::MirrorStep;
 pub use self::query::{ScanBounds, ServedPage};
-use super::Store;
+use super::{Store, Tx};
 use crate::error::StoreError;
 
 /// What one question reads.
@@ -40,10 +40,7 @@ pub enum ServedFrom {
 
 impl Store {
     /// Begins a transaction that only reads, each statement for so long at most.
-    async fn begin_served(
-        &self,
-        within: Duration,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn begin_served(&self, within: Duration) -> Result<Tx, StoreError> {
         let begin = format!(
             "begin read only; set local statement_timeout = {}; \
              set local max_parallel_workers_per_gather = 0; set local jit = off; \
