@@ -30,6 +30,7 @@ mod meter;
 mod node;
 mod open_files;
 mod other_relays;
+mod postgres_tools;
 mod relays;
 mod settings;
 mod signals;

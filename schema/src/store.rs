@@ -19,6 +19,7 @@ mod overlays;
 mod refused;
 mod relay_events;
 mod relays;
+mod restore;
 mod retention;
 mod rollup;
 mod served;
