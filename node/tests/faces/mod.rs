@@ -40,7 +40,11 @@ impl Subscriber {
             events: BTreeMap::new(),
             closed: false,
         };
-        while subscriber.next().await? != "EOSE" {}
+        while subscriber.next().await? != "EOSE" {
+            if subscriber.closed {
+                return None;
+            }
+        }
         Some(subscriber)
     }
 
