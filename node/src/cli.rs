@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Writes the archive's events as JSON Lines
     Export(ExportArgs),
+    /// Writes the whole database to a file, beside a running node or without one
+    Backup(BackupArgs),
+    /// Reads a backup into an empty database and brings it to this version
+    Restore(RestoreArgs),
     /// Recomputes every statistic from the base tables and compares
     Verify,
     /// Shows the node's public key
@@ -300,6 +304,31 @@ pub(crate) struct ExportArgs {
 pub(crate) enum ExportFormat {
     /// One event a line
     Jsonl,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is what pg_dump --format=custom writes, of one moment. It holds events, \
+    statistics, and how far all work is; not the node's key. PostgreSQL's client programs are \
+    needed, of the server's version or newer."
+)]
+pub(crate) struct BackupArgs {
+    /// The file to write; it appears when it is whole
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A file that backup has written
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How many connections restore at once. With one, a restore that fails leaves nothing behind
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) jobs: u8,
 }
 
 /// What `status --help` ends with.

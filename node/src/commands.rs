@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod ask;
+mod backup;
 mod check;
 mod config;
 mod export;
@@ -8,6 +9,7 @@ mod import;
 mod init;
 mod keys;
 mod query;
+mod restore;
 mod run;
 mod status;
 mod verify;
@@ -37,6 +39,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ask(args) => Box::pin(ask::run(&options, &args)).await,
         Command::Import(args) => Box::pin(import::run(&options, &args)).await,
         Command::Export(args) => Box::pin(export::run(&options, &args)).await,
+        Command::Backup(args) => Box::pin(backup::run(&options, &args)).await,
+        Command::Restore(args) => Box::pin(restore::run(&options, &args)).await,
         Command::Verify => Box::pin(verify::run(&options)).await,
         Command::Keys => keys::run(&options),
         Command::Config(ConfigCommand::Check) => config::check(&options),

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bigbrotr_core::clock::SharedClock;
+use bigbrotr_core::config::Secret;
 use bigbrotr_core::health::HealthBoard;
-use bigbrotr_core::service::Health;
+use bigbrotr_core::service::{Health, ServiceName};
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres, Owner};
+use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::postgres_tools::PostgresTools;
 use crate::settings::Settings;
 
 /// How often the database is asked for a sign of life.
@@ -27,6 +30,9 @@ pub(crate) struct Database {
     pub(crate) store: Store,
     pub(crate) origin: String,
     server: Option<EmbeddedPostgres>,
+    url: Secret,
+    /// Nothing here writes, and what reads does so from a replica.
+    reads_replica: bool,
 }
 
 impl Database {
@@ -66,6 +72,13 @@ impl Database {
             store,
             origin,
             server,
+            url: Secret::new(url),
+            reads_replica: !settings.database.replica_url.expose().is_empty()
+                && settings
+                    .node
+                    .services
+                    .iter()
+                    .all(|service| *service == ServiceName::Api),
         })
     }
 
@@ -91,11 +104,23 @@ impl Database {
         Ok(())
     }
 
+    /// Returns PostgreSQL's own programs, for this database: past a pooler.
+    pub(crate) fn tools(&self, settings: &Settings) -> anyhow::Result<PostgresTools> {
+        let direct = &settings.database.direct_url;
+        let url = if direct.expose().is_empty() {
+            &self.url
+        } else {
+            direct
+        };
+        let bin_dir = self.server.as_ref().map(EmbeddedPostgres::bin_dir);
+        PostgresTools::new(settings, url, bin_dir)
+    }
+
     /// Watches the database: writes its state on the board, and brings the private server back
     /// when it is gone.
     pub(crate) async fn watch(&mut self, board: &HealthBoard, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            let alive = tokio::time::timeout(PROBE_TIMEOUT, self.store.ping()).await;
+            let alive = tokio::time::timeout(PROBE_TIMEOUT, self.ping()).await;
             if let Ok(Ok(())) = alive {
                 if !matches!(board.set(PART, Health::Ready), None | Some(Health::Ready)) {
                     tracing::info!("the database is back");
@@ -112,6 +137,15 @@ impl Database {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(PROBE_INTERVAL) => {}
             }
+        }
+    }
+
+    /// Asks the database that this process cannot do without.
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.reads_replica {
+            self.store.ping_public().await
+        } else {
+            self.store.ping().await
         }
     }
 

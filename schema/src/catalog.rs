@@ -9,12 +9,15 @@ pub mod entry;
 pub mod error;
 mod filter;
 mod param;
+mod replica;
 mod run;
 mod statement;
 
 use std::collections::BTreeMap;
 
+use bigbrotr_core::error_chain::error_chain;
 use include_dir::{Dir, include_dir};
+use sqlx::Connection;
 
 pub use self::document::document;
 pub use self::entry::{Entry, Shape};
@@ -22,6 +25,7 @@ pub use self::error::{CatalogError, LoadError};
 pub use self::param::{Param, ParamType};
 pub use self::run::Answer;
 use self::statement::Statement;
+use crate::error::StoreError;
 use crate::store::Store;
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
@@ -64,7 +68,8 @@ impl std::fmt::Debug for Catalog {
 
 impl Catalog {
     /// Loads the built-in entries and an implementation's additions, and prepares each on the
-    /// database.
+    /// database. Waits a while for a replica that has not got this version's schema yet; one that
+    /// is away is waited for by those who ask.
     ///
     /// # Errors
     /// [`LoadError`], which names the file and what is wrong with it. An addition may not take
@@ -74,13 +79,25 @@ impl Catalog {
             store,
             entries: BTreeMap::new(),
         };
+        let away = |error: StoreError| LoadError::new("the database", error_chain(&error));
+        // Directly on the primary: a pooler has no room for what is prepared, and a replica may be
+        // away or behind.
+        let mut connection = catalog.store.direct_connection().await.map_err(away)?;
         for entry in read_built_in()?.into_iter().chain(read(additions)?) {
             catalog.require_new(&entry)?;
-            let statements = catalog.prepare(&entry).await?;
+            let statements = catalog.prepare(&entry, &mut connection).await?;
             catalog
                 .entries
                 .insert(entry.name.clone(), (entry, statements));
         }
+        connection
+            .close()
+            .await
+            .map_err(|error| away(error.into()))?;
+        catalog
+            .await_replica()
+            .await
+            .map_err(|error| LoadError::new("database.replica_url", error_chain(&error)))?;
         Ok(catalog)
     }
 

@@ -19,7 +19,8 @@ pub struct DatabaseConfig {
     pub url: Secret,
     /// A read replica for the public faces. Empty: they read from `url`.
     pub replica_url: Secret,
-    /// A direct connection for migrations and LISTEN where `url` is PgBouncer. Empty: `url`.
+    /// A direct connection for migrations and LISTEN where `url` and `replica_url` are PgBouncer in
+    /// transaction mode, and the sign that they are. Empty: they are Postgres itself.
     pub direct_url: Secret,
     /// The most connections for services.
     pub max_connections: u32,

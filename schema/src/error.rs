@@ -125,6 +125,12 @@ impl StoreError {
         })
     }
 
+    /// Says whether a table, column, function or role is not there: the schema is another version's.
+    pub(crate) fn is_undefined(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("42P01" | "42703" | "42883" | "22023")))
+    }
+
     /// Says whether a row exists already.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error))

@@ -196,6 +196,13 @@ pub const PRIORITY_GRACE_SECONDS: i64 = 60;
 /// Pause while another process builds the indexes by which the archive is served.
 pub const INDEX_BUILD_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a node that starts waits for a replica that has not got this version's schema yet: it
+/// has to replay what the primary has just been through.
+pub const REPLICA_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause before it looks again.
+pub const REPLICA_PAUSE: Duration = Duration::from_millis(500);
+
 /// Stretches of newly archived events that wait to be read, each one batch or more: beyond that
 /// they are joined.
 pub const ANNOUNCED_RANGES: usize = 1_000;

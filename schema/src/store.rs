@@ -11,6 +11,7 @@ mod health;
 mod imports;
 mod ingest;
 mod jobs;
+mod link;
 mod metadata;
 mod migrate;
 mod outbox;
@@ -18,6 +19,7 @@ mod overlays;
 mod refused;
 mod relay_events;
 mod relays;
+mod restore;
 mod retention;
 mod rollup;
 mod served;
@@ -27,7 +29,7 @@ mod verify;
 use std::sync::Arc;
 
 use bigbrotr_core::clock::SharedClock;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 pub use self::candidates::{
@@ -42,6 +44,7 @@ pub use self::imports::{FileMark, ImportProgress, ImportRecord};
 pub(crate) use self::ingest::Unconfirmed;
 pub use self::ingest::{ArchivedEvents, Sighting};
 pub use self::jobs::{Feedback, Job, JobOutcome, JobRecord, QueueRoom};
+pub(crate) use self::link::{Link, Pool, Tx};
 pub use self::metadata::{Document, Snapshot};
 pub use self::outbox::{QueuedReport, ReportTarget};
 pub use self::refused::RefusedEvent;
@@ -70,8 +73,8 @@ use crate::error::StoreError;
 /// A handle to the database; clones share their pools.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
-    pub(crate) public: PgPool,
+    pub(crate) pool: Pool,
+    pub(crate) public: Pool,
     pub(crate) config: Arc<DatabaseConfig>,
     pub(crate) clock: SharedClock,
     pubkey_numbers: PubkeyNumbers,
@@ -100,9 +103,10 @@ impl Store {
         clock: SharedClock,
     ) -> Result<Self, StoreError> {
         let options = options(url)?;
-        let direct = match config.direct_url.expose() {
-            "" => options.clone(),
-            url => self::options(url)?,
+        // Nobody names a second way to the server but where `url` leads to a pooler.
+        let (direct, pooler) = match config.direct_url.expose() {
+            "" => (options.clone(), false),
+            url => (self::options(url)?, true),
         };
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
@@ -110,6 +114,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(StoreError::Connect)?;
+        let pool = Pool::new(pool, pooler);
         let replica = match config.replica_url.expose() {
             "" => options,
             url => self::options(url)?,
@@ -119,6 +124,7 @@ impl Store {
             .max_connections(config.public_connections)
             .acquire_timeout(config.acquire_timeout)
             .connect_lazy_with(replica);
+        let public = Pool::new(public, pooler);
         let version: i32 =
             sqlx::query_scalar("select current_setting('server_version_num')::int / 10000")
                 .fetch_one(&pool)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bigbrotr_core::clock::{SharedClock, SystemClock};
 use bigbrotr_core::event::Event;
 use bigbrotr_core::filter::Filter;
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::AssertSqlSafe;
 
 use crate::config::DatabaseConfig;
 use crate::embedded::testing::{TestDatabase, TestServer};
 use crate::error::StoreError;
-use crate::store::{ServedFrom, Store};
+use crate::store::{ServedFrom, Store, Tx};
 
 /// A migrated database of its own on the tests' server, and a store on it. The database is
 /// dropped with the second value: keep it until the test ends.
@@ -96,7 +96,7 @@ pub async fn plan_of_served(
 /// A transaction that has written an event to the archive and does not end until it is told to:
 /// the event has its number, and nobody sees it.
 #[derive(Debug)]
-pub struct OpenWriter(Transaction<'static, Postgres>);
+pub struct OpenWriter(Tx);
 
 impl OpenWriter {
     /// Writes the event.

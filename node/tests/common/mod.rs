@@ -55,7 +55,9 @@ impl Node {
         let mut command = bigbrotr(data_dir);
         command.envs(variables.iter().copied());
         for flag in ["--relay-listen", "--api-listen", "--metrics-listen"] {
-            command.args([flag, "127.0.0.1:0"]);
+            if !more.contains(&flag) {
+                command.args([flag, "127.0.0.1:0"]);
+            }
         }
         command.args(more);
         let mut child = command

@@ -8,8 +8,8 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value, json};
 use sqlx::postgres::PgArguments;
 use sqlx::{
-    Arguments, AssertSqlSafe, Column, Executor, Postgres, Row, SqlSafeStr, Statement as _,
-    Transaction,
+    Arguments, AssertSqlSafe, Column, Connection, Executor, PgConnection, PgExecutor, Row,
+    SqlSafeStr, Statement as _,
 };
 
 use super::entry::{Entry, Shape};
@@ -20,6 +20,7 @@ use super::statement::{Body, Statement};
 use super::{CATALOG, Catalog};
 use crate::error::StoreError;
 use crate::limits::{PUBLIC_IDLE_TIMEOUT, PUBLIC_LOCK_TIMEOUT};
+use crate::store::Tx;
 
 /// An answer, in the form in which every face gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +123,11 @@ impl Catalog {
     }
 
     /// Compiles an entry and prepares its statements as the role that will run them.
-    pub(super) async fn prepare(&self, entry: &Entry) -> Result<Vec<Statement>, LoadError> {
+    pub(super) async fn prepare(
+        &self,
+        entry: &Entry,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<Statement>, LoadError> {
         let refused = |error: StoreError| {
             LoadError::new(
                 &entry.file,
@@ -130,7 +135,7 @@ impl Catalog {
             )
         };
         let body = Body::new(entry)?;
-        let columns = self.describe(&body).await.map_err(refused)?;
+        let columns = self.describe(&body, connection).await.map_err(refused)?;
         for column in entry.orders.iter().flat_map(|order| &order.columns) {
             if !columns.contains(&column.name) {
                 let reason = format!("an order uses {}, which is no column", column.name);
@@ -139,14 +144,18 @@ impl Catalog {
         }
         let statements = Statement::compile(entry, &body, &columns);
         for statement in &statements {
-            self.explain(statement).await.map_err(refused)?;
+            self.explain(statement, connection).await.map_err(refused)?;
         }
         Ok(statements)
     }
 
     /// Prepares a statement; returns the names of its columns.
-    async fn describe(&self, body: &Body) -> Result<Vec<String>, StoreError> {
-        let mut tx = self.begin().await?;
+    async fn describe(
+        &self,
+        body: &Body,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut tx = connection.begin_with(AssertSqlSafe(self.opening())).await?;
         let sample = filter::render(&body.sql, nulls(body.binds.len())?, &filter::sample(), 0);
         let sql = AssertSqlSafe(sample.into_string()).into_sql_str();
         let statement = (&mut *tx).prepare(sql).await?;
@@ -160,17 +169,24 @@ impl Catalog {
     }
 
     /// Plans a statement and checks what it may touch, which preparing alone does not.
-    async fn explain(&self, statement: &Statement) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let explain = format!("explain {}", statement.sql);
-        let arguments = nulls(statement.binds.len())?;
-        let mut query = filter::render(&explain, arguments, &filter::sample(), 0);
-        query.build().persistent(false).execute(&mut *tx).await?;
+    async fn explain(
+        &self,
+        statement: &Statement,
+        connection: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        let mut tx = connection.begin_with(AssertSqlSafe(self.opening())).await?;
+        explain(&mut *tx, statement).await?;
         tx.rollback().await?;
         Ok(())
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
+        let words = AssertSqlSafe(self.opening());
+        Ok(self.store.public.begin_with(words).await?)
+    }
+
+    /// How the transaction of a question begins.
+    fn opening(&self) -> String {
         let timeout_ms = self.store.config.query_timeout.as_millis();
         let lock_ms = PUBLIC_LOCK_TIMEOUT.as_millis();
         let idle_ms = PUBLIC_IDLE_TIMEOUT.as_millis();
@@ -178,15 +194,25 @@ impl Catalog {
         // or a compiler takes longer than most answers, and one question gets one core at most.
         // Filters and cursors that are not given only vanish from a plan that is made for the
         // values: one for all of them reads a list from its beginning.
-        let begin = format!(
+        format!(
             "begin isolation level repeatable read read only; \
              set local role readonly_public; set local statement_timeout = {timeout_ms}; \
              set local lock_timeout = {lock_ms}; \
              set local max_parallel_workers_per_gather = 0; set local jit = off; \
              set local plan_cache_mode = force_custom_plan; \
              set local idle_in_transaction_session_timeout = {idle_ms}"
-        );
-        Ok(self.store.public.begin_with(AssertSqlSafe(begin)).await?)
+        )
+    }
+
+    /// Returns the moment that the statistics describe where questions are answered: a replica may
+    /// be behind, and is all there is while the primary is away.
+    async fn as_of(&self) -> Result<i64, StoreError> {
+        let mut tx = self.begin().await?;
+        let as_of = sqlx::query_scalar("select as_of from as_of")
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(as_of)
     }
 
     /// Reads the question's filter, and refuses what cannot be told from what is kept of events.
@@ -252,11 +278,7 @@ impl Catalog {
                 format!("{name}: {CATALOG} takes no parameters"),
             ));
         }
-        let as_of = self
-            .store
-            .as_of()
-            .await
-            .map_err(|error| self.refusal(error))?;
+        let as_of = self.as_of().await.map_err(|error| self.refusal(error))?;
         let data: Vec<Value> = self.entries().map(describe).collect();
         let entry_free = json!({ "query": CATALOG, "params": {}, "as_of": as_of });
         let json = format!("{{\"data\":{},\"meta\":{entry_free}}}", Value::Array(data));
@@ -266,6 +288,18 @@ impl Catalog {
             next: None,
         })
     }
+}
+
+/// Plans a statement, within the transaction of a question.
+pub(super) async fn explain(
+    executor: impl PgExecutor<'_>,
+    statement: &Statement,
+) -> Result<(), StoreError> {
+    let explain = format!("explain {}", statement.sql);
+    let arguments = nulls(statement.binds.len())?;
+    let mut query = filter::render(&explain, arguments, &filter::sample(), 0);
+    query.build().persistent(false).execute(executor).await?;
+    Ok(())
 }
 
 /// As many values that are not given.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use bigbrotr_core::event::{Event, EventId, Pubkey};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
-use super::{Store, bytes32};
+use super::{Link, Store, bytes32};
 use crate::error::StoreError;
 
 impl Store {
@@ -74,7 +74,7 @@ impl Store {
 
 /// As [`Store::archived_nums`], on a connection.
 pub(super) async fn nums_of(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     ids: &[EventId],
 ) -> Result<HashMap<EventId, i64>, StoreError> {
     let ids: Vec<&[u8]> = ids.iter().map(|id| id.0.as_slice()).collect();

@@ -4,10 +4,10 @@
 //! has been listened to. Connections are the node's.
 
 use bigbrotr_core::event::{Event, EventId};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
-use super::Store;
 use super::relay_events::{PublishOutcome, publish};
+use super::{Link, Store};
 use crate::error::StoreError;
 use crate::limits::MAX_DELIVERIES;
 
@@ -191,7 +191,7 @@ impl Store {
 
 /// Queues an answer for the relays that its request names, and those that it came from.
 pub(super) async fn queue_answer(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     request: &EventId,
     answer: &Event,
     named: &[String],
@@ -212,7 +212,7 @@ pub(super) async fn queue_answer(
 }
 
 async fn queue_events(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     event: &Event,
     relays: &[String],
     now: i64,

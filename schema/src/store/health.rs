@@ -94,6 +94,12 @@ impl Store {
         })
     }
 
+    /// Asks the database that the public faces read from for a sign of life.
+    pub async fn ping_public(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.public).await?;
+        Ok(())
+    }
+
     /// Looks at the database as a whole.
     pub async fn status(&self) -> Result<DatabaseStatus, StoreError> {
         let (server_version, size_bytes, rollup_backlog, rollup_lag_seconds) = sqlx::query_as(

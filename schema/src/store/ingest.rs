@@ -7,12 +7,12 @@ mod unconfirmed;
 use std::collections::{HashMap, HashSet};
 
 use bigbrotr_core::event::{Event, EventId};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use self::enqueue::Enqueue;
 pub(crate) use self::unconfirmed::Unconfirmed;
 use super::archive::nums_of;
-use super::{RelayId, Store};
+use super::{Link, RelayId, Store};
 use crate::error::StoreError;
 use crate::limits::INSERT_COLLISIONS;
 
@@ -165,7 +165,7 @@ impl Store {
 /// Returns the numbers of archived events that were seen again: those given with the sightings if
 /// they can be trusted, else by looking.
 async fn find_nums(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     sightings: &[&Sighting<'_>],
     trusted: bool,
 ) -> Result<HashMap<EventId, i64>, StoreError> {

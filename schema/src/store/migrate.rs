@@ -2,7 +2,7 @@
 //!
 //! An implementation's own SQL comes after it: see [`crate::overlay`].
 
-mod roles;
+pub(super) mod roles;
 
 use sha2::{Digest, Sha256};
 use sqlx::migrate::{MigrateError, Migrator};

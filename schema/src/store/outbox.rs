@@ -4,10 +4,10 @@
 
 use bigbrotr_core::event::{Event, EventId, Pubkey};
 use bigbrotr_core::relay_url::RelayUrl;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use super::relay_events::{PublishOutcome, address, publish};
-use super::{Store, bytes32, storable};
+use super::{Link, Store, bytes32, storable};
 use crate::error::StoreError;
 
 /// A relay that events are taken to, leased to the caller.
@@ -237,7 +237,7 @@ impl Store {
 /// Publishes on our relay and, if it is news there, queues it for the other relays, within a
 /// transaction of the caller's. Only what can be replaced waits.
 pub(super) async fn publish_and_queue(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     event: &Event,
     now: i64,
 ) -> Result<PublishOutcome, StoreError> {

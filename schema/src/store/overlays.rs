@@ -1,6 +1,6 @@
 //! Running an implementation's own SQL: once, in order, each file in a transaction.
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgExecutor};
 
 use super::Store;
 use crate::error::StoreError;
@@ -70,17 +70,16 @@ impl Store {
         if overlays.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.pool.acquire().await?;
-        Ok(compare(&records(&mut connection).await?, overlays)?)
+        Ok(compare(&records(&self.pool).await?, overlays)?)
     }
 }
 
-async fn records(connection: &mut PgConnection) -> Result<Vec<Record>, StoreError> {
+async fn records(executor: impl PgExecutor<'_>) -> Result<Vec<Record>, StoreError> {
     Ok(sqlx::query_as(
         "select version, file, implementation, checksum from implementation_overlays
          order by version",
     )
-    .fetch_all(connection)
+    .fetch_all(executor)
     .await?)
 }
 
@@ -124,7 +123,7 @@ async fn apply(
         .bind(OVERLAY_LOCK)
         .execute(&mut *tx)
         .await?;
-    let pending = compare(&records(&mut tx).await?, overlays)?;
+    let pending = compare(&records(&mut *tx).await?, overlays)?;
     if !pending.contains(&overlay) {
         return Ok(false);
     }

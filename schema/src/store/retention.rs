@@ -1,6 +1,6 @@
 //! Removing from the archive, in bounded batches, with every statistic staying exact.
 
-use super::{RelayId, Store};
+use super::{Pool, RelayId, Store};
 use crate::config::Retention;
 use crate::error::StoreError;
 use crate::limits::{CHECKS_KEPT, RETENTION_BATCH, RETENTION_RELAYS, RETENTION_SCAN};
@@ -136,7 +136,7 @@ impl Store {
     }
 }
 
-async fn count(pool: &sqlx::PgPool, sql: &'static str, most: usize) -> Result<u64, StoreError> {
+async fn count(pool: &Pool, sql: &'static str, most: usize) -> Result<u64, StoreError> {
     let deleted: i64 = sqlx::query_scalar(sql)
         .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .fetch_one(pool)

@@ -12,11 +12,11 @@ mod queue;
 mod removal;
 mod windows;
 
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use self::fold::{EventChange, Fold, RelayChange};
 pub(super) use self::pubkeys::PubkeyNumbers;
-use super::Store;
+use super::{Link, Store};
 use crate::error::StoreError;
 
 /// What one step of the rollup did.
@@ -135,7 +135,7 @@ impl Store {
 
 /// Reads the one array that a statement returns.
 async fn array(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
 ) -> Result<Vec<i64>, StoreError> {
     Ok(query.fetch_one(connection).await?.try_get(0)?)

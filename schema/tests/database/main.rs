@@ -10,3 +10,4 @@ mod overlays;
 mod privileges;
 mod public_role;
 mod upgrade;
+mod upgrade_steps;

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use bigbrotr_core::relay_url::RelayUrl;
 use futures_util::TryStreamExt;
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::Row;
 
 use super::{FoundBy, Store};
 use crate::error::StoreError;
+use crate::store::Tx;
 
 /// A number of the archive, and the writers that may still add events below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl ArchiveBarrier {
 #[derive(Debug)]
 pub struct Finding<'a> {
     store: &'a Store,
-    tx: Transaction<'static, Postgres>,
+    tx: Tx,
     cursors: BTreeMap<FoundBy, i64>,
 }
 

@@ -3,16 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use bigbrotr_core::event::{Event, EventId};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use super::{Enqueue, RelayId, Sighting};
 use crate::config::ArchiveConfig;
 use crate::copy::CopyRows;
 use crate::error::StoreError;
+use crate::store::Link;
 
 /// Copies new events, with the numbers that they have been given.
 pub(super) async fn events(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     events: &[&Event],
     nums: &HashMap<EventId, i64>,
     keep: ArchiveConfig,
@@ -38,6 +39,7 @@ pub(super) async fn events(
         rows.json(keep.content.then_some(&event.content));
     }
     let mut copy = connection
+        .raw()
         .copy_in_raw(
             "copy events (num, created_at, kind, id, pubkey, sig, tags, content)
              from stdin (format binary)",
@@ -50,7 +52,7 @@ pub(super) async fn events(
 
 /// Copies the sightings of events that were just copied: nobody can have recorded them yet.
 pub(super) async fn sightings(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     nums: &HashMap<EventId, i64>,
     sightings: &[&Sighting<'_>],
     enqueue: &mut Enqueue,
@@ -74,6 +76,7 @@ pub(super) async fn sightings(
         return Ok(());
     }
     let mut copy = connection
+        .raw()
         .copy_in_raw(
             "copy events_relays (event_num, first_seen_at, relay_id) from stdin (format binary)",
         )
@@ -85,7 +88,7 @@ pub(super) async fn sightings(
 
 /// Inserts the sightings of events that were archived before, as far as they are new.
 pub(super) async fn insert_sightings(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     nums: &HashMap<EventId, i64>,
     sightings: &[&Sighting<'_>],
     enqueue: &mut Enqueue,

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use bigbrotr_core::event::{Event, EventId};
-use sqlx::PgConnection;
 
 use super::RelayId;
 use crate::error::StoreError;
+use crate::store::Link;
 
 /// A row of `rollup_queue` in the making: parallel arrays over the events that the batch mentions,
 /// the new ones first.
@@ -67,7 +67,7 @@ impl Enqueue {
     }
 
     /// Writes the row, if there is anything to tell.
-    pub(super) async fn write(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    pub(super) async fn write(self, connection: &mut Link) -> Result<(), StoreError> {
         if self.nums.is_empty() {
             return Ok(());
         }

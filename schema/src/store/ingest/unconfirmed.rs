@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Postgres, Transaction};
-
 use super::{ArchivedEvents, Store};
 use crate::error::StoreError;
+use crate::store::Tx;
 
 /// What earlier tries of one call wrote whose commit was sent but not confirmed.
 #[derive(Debug, Default)]
@@ -16,7 +15,7 @@ impl Unconfirmed {
     /// place.
     pub(super) async fn commit(
         &mut self,
-        tx: Transaction<'_, Postgres>,
+        tx: Tx,
         archived: ArchivedEvents,
     ) -> Result<ArchivedEvents, StoreError> {
         // Noted first: the caller may lose patience in the middle of it.

@@ -5,13 +5,14 @@
 //! changed only where something is missing; what collides is tried again.
 
 use rand::Rng;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::error::StoreError;
 use crate::limits::{
     PUBLIC_IDLE_TIMEOUT, PUBLIC_LOCK_TIMEOUT, PUBLIC_STATEMENT_TIMEOUT, ROLE_ATTEMPTS,
     ROLE_RETRY_MAX, SYSTEM_STATEMENT_TIMEOUT,
 };
+use crate::store::Pool;
 
 /// What is taken from everybody; see the file.
 pub(super) const RESTRICT: &str = include_str!("../../sql/roles/restrict.sql");
@@ -78,7 +79,7 @@ fn roles() -> [Role; 3] {
 ///
 /// # Errors
 /// [`StoreError::Privileges`] with the SQL for an administrator.
-pub(super) async fn prepare(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(in crate::store) async fn prepare(connection: &mut PgConnection) -> Result<(), StoreError> {
     // From 16 on, a membership does not always include the right to take the role.
     let version: i32 =
         sqlx::query_scalar("select current_setting('server_version_num')::int / 10000")
@@ -163,7 +164,9 @@ async fn advance(
 ///
 /// # Errors
 /// As [`prepare`].
-pub(super) async fn require_schema(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(in crate::store) async fn require_schema(
+    connection: &mut PgConnection,
+) -> Result<(), StoreError> {
     let (database, login, may): (String, String, Option<bool>) = sqlx::query_as(
         "select current_database()::text, current_user::text,
             has_schema_privilege(to_regnamespace('public')::oid, 'create')",
@@ -201,7 +204,7 @@ pub(super) async fn restrict(connection: &mut PgConnection) -> Result<(), StoreE
 }
 
 /// Lists what `readonly_public` can do beyond reading views, in words.
-pub(super) async fn excess(pool: &PgPool) -> Result<Vec<String>, StoreError> {
+pub(super) async fn excess(pool: &Pool) -> Result<Vec<String>, StoreError> {
     Ok(
         sqlx::query_scalar(include_str!("../../sql/roles/excess.sql"))
             .fetch_all(pool)

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use bigbrotr_core::event::{Event, EventId, KindClass, Pubkey};
 use bigbrotr_core::vanish::is_vanish_request;
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 
 use super::super::Store;
 use crate::error::StoreError;
 use crate::filter_sql::tag_hash;
+use crate::store::Link;
 
 /// Asks to delete events (NIP-09).
 const KIND_DELETION: u16 = 5;
@@ -66,7 +66,7 @@ impl Store {
 
 /// Publishes within a transaction of the caller's.
 pub(in crate::store) async fn publish(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     event: &Event,
     now: i64,
 ) -> Result<PublishOutcome, StoreError> {
@@ -75,7 +75,7 @@ pub(in crate::store) async fn publish(
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     event: &Event,
     now: i64,
     vanish: bool,

@@ -8,13 +8,14 @@ use bigbrotr_core::event::{Event, EventId};
 use bigbrotr_core::filter::Filter;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 
 use super::super::archive::read_event;
 use super::super::{ServedFrom, bytes32};
 use super::{EventNumber, StoredEvent};
 use crate::error::StoreError;
 use crate::filter_sql::{EventTable, RELAY_EVENTS, SERVED_ARCHIVE, push_conditions};
+use crate::store::Link;
 
 /// A place in the order of stored events: behind this `created_at` and id.
 pub(in crate::store) type Position = (i64, EventId);
@@ -49,7 +50,7 @@ impl EventScan<'_> {
     /// more.
     pub(in crate::store) async fn run(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         mut take: impl FnMut(StoredEvent, bool) -> bool + Send,
     ) -> Result<Option<Position>, StoreError> {
         if self.filter.is_void() || self.most == 0 {
@@ -73,7 +74,7 @@ impl EventScan<'_> {
     #[cfg(feature = "testing")]
     pub(in crate::store) async fn explain(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
     ) -> Result<String, StoreError> {
         let lines: Vec<String> = self
             .statement("explain (costs off) ")

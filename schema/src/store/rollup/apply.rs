@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use bigbrotr_core::event::KindClass;
-use sqlx::PgConnection;
 
 use super::counters::{Change, Changed, Counters};
 use super::fold::{Delta, Fold, SeriesDeltas};
 use crate::error::StoreError;
+use crate::store::Link;
 
 const PUBKEY_KINDS: Counters<3> = Counters {
     table: "stats_pubkey_kinds",
@@ -70,10 +70,7 @@ pub(super) struct Applied {
 }
 
 /// Adds a fold to all tables of statistics.
-pub(super) async fn apply(
-    connection: &mut PgConnection,
-    fold: &Fold,
-) -> Result<Applied, StoreError> {
+pub(super) async fn apply(connection: &mut Link, fold: &Fold) -> Result<Applied, StoreError> {
     let pubkeys = apply_events(connection, fold).await?;
     let (relay_pubkeys, relays) = apply_relays(connection, fold).await?;
     SERIES.add(connection, buckets(&fold.series)).await?;
@@ -84,10 +81,7 @@ pub(super) async fn apply(
     })
 }
 
-async fn apply_events(
-    connection: &mut PgConnection,
-    fold: &Fold,
-) -> Result<Vec<Changed<2>>, StoreError> {
+async fn apply_events(connection: &mut Link, fold: &Fold) -> Result<Vec<Changed<2>>, StoreError> {
     let lowest = fold
         .events
         .iter()
@@ -106,7 +100,7 @@ async fn apply_events(
 }
 
 async fn apply_relays(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     fold: &Fold,
 ) -> Result<(Vec<Changed<3>>, Vec<Changed<2>>), StoreError> {
     let lowest = fold
@@ -172,7 +166,7 @@ fn buckets(deltas: &SeriesDeltas) -> Vec<Change<3>> {
 
 /// Adds to the totals of each window.
 async fn add_totals(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     kinds: &[Changed<2>],
     pubkeys: &[Changed<2>],
 ) -> Result<(), StoreError> {

@@ -2,10 +2,11 @@
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, Postgres};
 
 use super::fold::Delta;
 use crate::error::StoreError;
+use crate::store::Link;
 
 /// A table whose rows count something: `events`, and perhaps how many different pubkeys or kinds
 /// there are among them.
@@ -55,7 +56,7 @@ impl<const K: usize> Counters<K> {
     /// [`StoreError::Corrupt`] when a counter would become negative.
     pub(super) async fn add(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         mut changes: Vec<Change<K>>,
     ) -> Result<Vec<Changed<K>>, StoreError> {
         // A row can keep its events and still change: one kind less, another one more.
@@ -124,7 +125,7 @@ impl<const K: usize> Counters<K> {
 
     async fn delete_empty(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         changed: &[Changed<K>],
     ) -> Result<(), StoreError> {
         let empty: Vec<_> = changed

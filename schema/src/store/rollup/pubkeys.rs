@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bigbrotr_core::event::Pubkey;
-use sqlx::PgConnection;
 
 use crate::error::StoreError;
 use crate::limits::PUBKEY_NUMBERS;
 use crate::recent::Recent;
+use crate::store::Link;
 use crate::store::bytes32;
 
 /// The numbers that are known without asking. Clones share them.
@@ -43,7 +43,7 @@ impl Numbers<'_> {
     /// Finds the numbers of these pubkeys, and gives numbers to those that have none.
     pub(super) async fn resolve(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         pubkeys: impl Iterator<Item = Pubkey>,
     ) -> Result<(), StoreError> {
         let mut missing = Vec::new();
@@ -87,7 +87,7 @@ impl Numbers<'_> {
 
     async fn fetch(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         sql: &'static str,
         pubkeys: &[Pubkey],
     ) -> Result<(), StoreError> {

@@ -1,13 +1,14 @@
 //! Taking batches out of the queue.
 
 use bigbrotr_core::event::Pubkey;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use super::pubkeys::Numbers;
 use super::windows::windows_of;
 use super::{EventChange, Fold, RelayChange};
 use crate::error::StoreError;
 use crate::limits::{ROLLUP_BATCHES, ROLLUP_EVENTS};
+use crate::store::Link;
 
 /// What one ingest transaction changed, as far as the statistics are concerned.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(super) struct Taken {
 /// A removal has to be folded together with all that is in the queue: what it leaves behind is
 /// read from the base tables, which hold the later batches too. So a step ends before a removal,
 /// or begins with it and takes everything.
-pub(super) async fn take(connection: &mut PgConnection) -> Result<Taken, StoreError> {
+pub(super) async fn take(connection: &mut Link) -> Result<Taken, StoreError> {
     let waiting: Vec<(i64, bool, i64)> =
         sqlx::query_as("select seq, removal, size::bigint from rollup_queue order by seq")
             .fetch_all(&mut *connection)

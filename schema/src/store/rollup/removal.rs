@@ -1,19 +1,18 @@
 //! Earliest and latest `created_at` after a removal: the only statistics that do not follow from
 //! what they were.
 
-use sqlx::PgConnection;
-
 use super::apply::Applied;
 use super::counters::Changed;
 use super::windows::ALL;
 use crate::error::StoreError;
+use crate::store::Link;
 
 /// Reads `first_at` and `last_at` anew for the counters that a removal changed.
 ///
 /// # Correctness
 /// The base tables must hold exactly what is folded: a step with a removal takes the whole queue.
 pub(super) async fn refresh_spans(
-    connection: &mut PgConnection,
+    connection: &mut Link,
     removed: &Applied,
 ) -> Result<(), StoreError> {
     let pubkeys: Vec<i64> = shrunk(&removed.pubkeys).map(|[_, pubkey]| pubkey).collect();

@@ -1,12 +1,12 @@
 //! The windows, and what enters and leaves them as time passes.
 
 use bigbrotr_core::event::Pubkey;
-use sqlx::PgConnection;
 
 use super::pubkeys::Numbers;
 use super::{EventChange, Fold, RelayChange};
 use crate::error::StoreError;
 use crate::limits::ROLLUP_MOST_ADVANCE_SECONDS;
+use crate::store::Link;
 use crate::store::bytes32;
 
 /// The window without bounds.
@@ -70,10 +70,7 @@ pub(super) struct Moves {
 }
 
 /// Reads what enters or leaves.
-pub(super) async fn events_of(
-    connection: &mut PgConnection,
-    shift: Shift,
-) -> Result<Moves, StoreError> {
+pub(super) async fn events_of(connection: &mut Link, shift: Shift) -> Result<Moves, StoreError> {
     let mut moves = Moves::default();
     let rows: Vec<(Vec<u8>, i32, i64)> = sqlx::query_as(
         "select pubkey, kind, count(*) from events

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bigbrotr_core::filter::Filter;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 
-use super::super::{Store, bytes32};
+use super::super::{Link, Store, bytes32};
 use super::ServedFrom;
 use crate::error::StoreError;
 use crate::filter_sql::{RELAY_EVENTS, SERVED_ARCHIVE, push_conditions};
@@ -57,7 +57,7 @@ impl Store {
 
     async fn count_on(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Link,
         tables: &[ServedFrom],
         filters: &[&Filter],
         hll: Option<usize>,

@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::timeout;
 
-use super::super::Store;
+use super::super::{Link, Store};
 use crate::error::StoreError;
 use crate::limits::IDLE_READERS;
 
@@ -32,7 +32,7 @@ pub(in crate::store) struct Readers {
 /// A connection that only reads, each statement for so long at most. One that is dropped is gone:
 /// a statement that nobody waits for any more may still be running on it.
 pub(in crate::store) struct Reader {
-    connection: PgConnection,
+    connection: Link,
     within: Duration,
     /// Whether it has answered before: it may have died since.
     is_used: bool,
@@ -48,7 +48,7 @@ impl fmt::Debug for Reader {
 
 impl Reader {
     /// The connection, for the statements of one question.
-    pub(in crate::store) fn connection(&mut self) -> &mut PgConnection {
+    pub(in crate::store) fn connection(&mut self) -> &mut Link {
         &mut self.connection
     }
 
@@ -60,7 +60,7 @@ impl Reader {
         }
         let setting = format!("set statement_timeout = {}", within.as_millis().max(1));
         sqlx::raw_sql(AssertSqlSafe(setting))
-            .execute(&mut self.connection)
+            .execute(self.connection.raw())
             .await?;
         self.within = within;
         Ok(())
@@ -121,7 +121,7 @@ async fn connect(options: &PgConnectOptions, within: Duration) -> Result<Reader,
         .map_err(StoreError::Connect)?;
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
     let mut reader = Reader {
-        connection,
+        connection: Link::own(connection),
         within: Duration::ZERO,
         is_used: false,
     };
