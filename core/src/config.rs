@@ -3,7 +3,8 @@
 //! One file is one section: `config/monitor.yaml` is the section `monitor`. A section is an
 //! ordinary serde struct that lives in the crate that uses it and implements [`Section`];
 //! [`ConfigSource`] holds the layers and reads sections out of them. Every key can be set by
-//! `BIGBROTR__<SECTION>__<KEY>`, deeper keys by more `__`.
+//! `BIGBROTR__<SECTION>__<KEY>`, deeper keys by more `__`, and by a file that holds its value, named
+//! by the same variable with `_FILE` at its end.
 //!
 //! A mistake names its file, line, key and what is allowed instead, and all mistakes are reported
 //! together: see [`ConfigErrors`]. What is *in* the sections is not decided here.
@@ -25,6 +26,7 @@ mod render;
 mod secret;
 mod source;
 mod suggest;
+mod value_file;
 mod yaml;
 
 use serde::Serialize;
@@ -39,6 +41,7 @@ pub use reference::{KeyReference, reference};
 pub use render::render_yaml;
 pub use secret::Secret;
 pub use source::ConfigSource;
+pub use value_file::{FILE_SUFFIX, read_value_file};
 
 /// A part of the configuration with its own file.
 ///

@@ -13,10 +13,13 @@ use nostr::nips::nip19::ToBech32;
 use nostr::{Keys, PublicKey, SecretKey};
 use rand::CryptoRng;
 
-use crate::config::Secret;
+use crate::config::{Secret, read_value_file};
 
 /// The environment variable that holds the key, as nsec or hex.
 pub const SECRET_KEY_VARIABLE: &str = "BIGBROTR_SECRET_KEY";
+
+/// The environment variable that names a file with the key, as containers are handed secrets.
+pub const SECRET_KEY_FILE_VARIABLE: &str = "BIGBROTR_SECRET_KEY_FILE";
 
 /// The most that is read of a key file, in bytes: a key, and room for comments.
 const MAX_FILE_BYTES: u64 = 4096;
@@ -49,6 +52,9 @@ pub enum KeyError {
     /// The variable holds no key. The value is not repeated.
     #[error("{SECRET_KEY_VARIABLE} is not a secret key: expected nsec1… or 64 hex digits")]
     InvalidVariable,
+    /// The key is given directly and by a file.
+    #[error("{SECRET_KEY_VARIABLE} and {SECRET_KEY_FILE_VARIABLE} are both set: set one of them")]
+    GivenTwice,
     /// The file holds no key. Its content is not repeated.
     #[error(
         "key file {} does not hold a secret key: expected one line, nsec1… or 64 hex digits",
@@ -116,6 +122,26 @@ impl NodeKeys {
             Some(value) => Self::from_variable(value),
             None => Self::load_or_generate(path, rng),
         }
+    }
+
+    /// Reads the file that [`SECRET_KEY_FILE_VARIABLE`] names, in the form of a key file.
+    ///
+    /// # Security
+    ///
+    /// Its mode is not looked at: a secret is mounted into a container with the mode that the
+    /// container's machinery gives it, and nobody else is in there.
+    pub fn load_mounted(path: &Path) -> Result<Self, KeyError> {
+        let text = read_value_file(path).map_err(|source| KeyError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let keys = parse_file(text.expose()).ok_or_else(|| KeyError::InvalidFile {
+            path: path.to_owned(),
+        })?;
+        Ok(Self {
+            keys,
+            source: KeySource::File(path.to_owned()),
+        })
     }
 
     /// Reads the value of [`SECRET_KEY_VARIABLE`].

@@ -189,3 +189,20 @@ fn processes_that_start_together_agree_on_the_key() {
     assert!(keys.iter().all(|key| *key == keys[0]));
     assert_eq!(NodeKeys::load(&path).unwrap().public_key(), keys[0]);
 }
+
+#[test]
+fn a_mounted_key_is_taken_whatever_its_mode_and_never_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node_key");
+    let error = NodeKeys::load_mounted(&path).unwrap_err();
+    assert!(matches!(error, KeyError::Unreadable { .. }), "{error}");
+    assert!(!path.exists());
+    write(&path, &format!("# ours\n{HEX}\n"), 0o444);
+    let keys = NodeKeys::load_mounted(&path).unwrap();
+    assert_eq!(keys.public_key().to_hex(), PUBLIC);
+    assert_eq!(keys.source(), &KeySource::File(path.clone()));
+    fs::remove_file(&path).unwrap();
+    write(&path, "hunter2", 0o444);
+    let error = NodeKeys::load_mounted(&path).unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+}

@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Shows what the node has done, and how far the work on relays is
     Status(StatusArgs),
+    /// Asks the node that runs here whether it is ready; exit code 0 when it is
+    Health,
     /// Runs the whole node against simulated relays on this machine; needs no internet
     Demo,
 }

@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod config;
 mod export;
+mod health;
 mod import;
 mod init;
 mod keys;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Check) => config::check(&options),
         Command::Config(ConfigCommand::Show) => config::show(&options),
         Command::Status(args) => Box::pin(status::run(&options, &args)).await,
+        Command::Health => Box::pin(health::run(&options)).await,
         Command::Demo => Box::pin(demo::run(&options)).await,
     }
 }

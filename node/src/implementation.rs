@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_folder_without_sql_is_complete() {
-        for name in ["bigbrotr", "lilbrotr"] {
+        for name in ["bigbrotr", "lilbrotr", "template"] {
             let built_in = Implementation {
                 name: name.to_owned(),
                 folder: Folder::BuiltIn(BUILT_IN.get_dir(name).unwrap()),

@@ -79,3 +79,9 @@ pub(crate) const STATUS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// As much of a relay's last error as `status` shows: columns of text.
 pub(crate) const STATUS_ERROR_CHARS: usize = 120;
+
+/// How long a node may take to say how it is: less than a container's health check has.
+pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest answer to that: bytes. It names eleven services at most, with a reason each.
+pub(crate) const MAX_HEALTH_BYTES: usize = 64 * 1024;

@@ -3,13 +3,17 @@
 //! Which service is made of what stands in [`crate::wiring`]. Beside the services run: the intake
 //! of the archive, the watch over the database, metrics and health.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bigbrotr_core::clock::{SharedClock, SystemClock};
+use bigbrotr_core::config::Secret;
 use bigbrotr_core::health::HealthBoard;
-use bigbrotr_core::keys::{KeySource, NodeKeys};
+use bigbrotr_core::keys::{
+    KeyError, KeySource, NodeKeys, SECRET_KEY_FILE_VARIABLE, SECRET_KEY_VARIABLE,
+};
 use bigbrotr_core::network::Network;
 use bigbrotr_core::service::ServiceName;
 use bigbrotr_crawler::dial::Dialer;
@@ -79,7 +83,11 @@ pub(crate) struct Places {
 
 /// Obtains the node's key.
 pub(crate) fn keys(settings: &Settings) -> anyhow::Result<NodeKeys> {
-    let given = secret_from_environment();
+    let given = variable(SECRET_KEY_VARIABLE).map(Secret::new);
+    if let Some(path) = variable(SECRET_KEY_FILE_VARIABLE) {
+        anyhow::ensure!(given.is_none(), KeyError::GivenTwice);
+        return Ok(NodeKeys::load_mounted(Path::new(&path))?);
+    }
     let path = NodeKeys::default_path(&settings.node.data_dir);
     Ok(NodeKeys::obtain(given.as_ref(), &path, &mut rand::rng())?)
 }
@@ -97,10 +105,8 @@ pub(crate) fn describe_source(source: &KeySource) -> String {
     clippy::disallowed_methods,
     reason = "the key is no part of the configuration files"
 )]
-fn secret_from_environment() -> Option<bigbrotr_core::config::Secret> {
-    std::env::var(bigbrotr_core::keys::SECRET_KEY_VARIABLE)
-        .ok()
-        .map(bigbrotr_core::config::Secret::new)
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Node {

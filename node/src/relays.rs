@@ -60,8 +60,18 @@ mod tests {
 
     #[test]
     fn the_shipped_lists_are_canonical_and_name_each_relay_once() {
-        for implementation in ["bigbrotr", "lilbrotr"] {
-            for (name, least) in [("seed_relays.txt", 300), ("priority_relays.txt", 20)] {
+        let lists = |seeds, priorities| {
+            [
+                ("seed_relays.txt", seeds),
+                ("priority_relays.txt", priorities),
+            ]
+        };
+        for (implementation, lists) in [
+            ("bigbrotr", lists(300, 20)),
+            ("lilbrotr", lists(300, 20)),
+            ("template", lists(5, 1)),
+        ] {
+            for (name, least) in lists {
                 let text = shipped(implementation, name);
                 let list = RelayList::parse(&text, &UrlPolicy::default());
                 assert!(list.rejected.is_empty(), "{name}: {:?}", list.rejected);

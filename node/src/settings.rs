@@ -3,8 +3,10 @@
 
 mod sections;
 
-use bigbrotr_core::config::{ConfigErrors, ConfigSource, Section, process_env};
-use bigbrotr_core::keys::SECRET_KEY_VARIABLE;
+use std::path::Path;
+
+use anyhow::Context;
+use bigbrotr_core::config::{ConfigErrors, ConfigSource, Section, process_env, read_value_file};
 use bigbrotr_crawler::dial::NetworksConfig;
 use bigbrotr_crawler::finder::FinderConfig;
 use bigbrotr_crawler::monitor::MonitorConfig;
@@ -19,6 +21,9 @@ pub(crate) use self::sections::{
 };
 use crate::cli::{LogFormat, Options};
 use crate::implementation::Implementation;
+
+/// Names a file with the URL of the database, as containers are handed secrets.
+const DATABASE_URL_FILE: &str = "DATABASE_URL_FILE";
 
 /// All sections, read and checked.
 #[derive(Debug, Clone)]
@@ -48,13 +53,20 @@ impl Settings {
     pub(crate) fn load(options: &Options) -> anyhow::Result<Self> {
         let name = options.implementation.as_deref().unwrap_or("bigbrotr");
         let implementation = Implementation::find(name)?;
-        // The key has a variable of its own, which is no section.
-        let environment = process_env()?
-            .into_iter()
-            .filter(|(name, _)| name != SECRET_KEY_VARIABLE);
-        let source = implementation
+        let environment = process_env()?;
+        let url_file = environment.get(DATABASE_URL_FILE).cloned();
+        let mut source = implementation
             .configure(ConfigSource::new())?
             .with_env(environment);
+        if let Some(path) = url_file.filter(|path| !path.is_empty()) {
+            anyhow::ensure!(
+                options.database_url.is_none(),
+                "the database is given twice, by a URL and by {DATABASE_URL_FILE}. Hint: give one"
+            );
+            let url = read_value_file(Path::new(&path))
+                .with_context(|| format!("cannot read the file {path} of {DATABASE_URL_FILE}"))?;
+            source = source.with_variable("database.url", url.expose(), DATABASE_URL_FILE);
+        }
         Self::read(implementation, with_flags(source, options))
     }
 

@@ -8,7 +8,7 @@ use common::{bigbrotr, output};
 #[test]
 fn the_shipped_configuration_is_valid() {
     let folder = tempfile::tempdir().unwrap();
-    for implementation in ["bigbrotr", "lilbrotr"] {
+    for implementation in ["bigbrotr", "lilbrotr", "template"] {
         let (done, stdout, stderr) = output(bigbrotr(folder.path()).args([
             "config",
             "check",

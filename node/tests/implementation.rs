@@ -165,3 +165,70 @@ fn lilbrotr_counts_everything_and_keeps_the_heads_of_events() {
     assert_eq!(stdout, "");
     assert!(stderr.contains("200 events left out"), "{stderr}");
 }
+
+/// Copies a folder, and takes `.example` off the names of examples.
+fn copy_and_activate(from: &Path, to: &Path) -> usize {
+    std::fs::create_dir_all(to).unwrap();
+    let mut activated = 0;
+    for entry in std::fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let name = from.file_name().unwrap().to_str().unwrap();
+        if from.is_dir() {
+            activated += copy_and_activate(&from, &to.join(name));
+            continue;
+        }
+        let active = match (name, name.strip_suffix(".example")) {
+            (".env.example", _) | (_, None) => name,
+            (_, Some(active)) => active,
+        };
+        activated += usize::from(active != name);
+        std::fs::copy(&from, to.join(active)).unwrap();
+    }
+    activated
+}
+
+#[test]
+fn a_copy_of_the_template_with_its_examples_is_a_third_implementation() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../implementations/template");
+    let mine = folder.path().join("third");
+    // One table and one question.
+    assert_eq!(copy_and_activate(&template, &mine), 2);
+    let mine = mine.display().to_string();
+    let implementation = ["--implementation", &mine];
+    let run = |args: &[&str]| {
+        let (done, stdout, stderr) = output(bigbrotr(&data).args(implementation).args(args));
+        assert!(done.status.success(), "{stdout}{stderr}");
+        stdout
+    };
+    run(&["config", "check"]);
+    let done = run(&["init"]);
+    assert!(done.contains("0001_watchlist.sql (new)"), "{done}");
+    assert!(done.contains("6 given, 5 new"), "{done}");
+
+    let known = |relay: &str, note: &str| json!({ "relay": relay, "note": note, "status": "unknown", "checked_at": null, "events": 0 });
+    let all = json!([
+        known("wss://nos.lol", "large and open"),
+        known("wss://relay.damus.io", "where it all began"),
+    ]);
+    let asked: Value = serde_json::from_str(&run(&["query", "watchlist.list"])).unwrap();
+    assert_eq!(asked["data"], all);
+
+    let services = ["--services", "initializer,rollup,relay,api,dvm"];
+    let node = Node::start(&data, &[&services[..], &implementation[..]].concat());
+    assert!(node.summary.contains("third"), "{}", node.summary);
+    let rest = get_json(&format!("{}/v1/watchlist", node.api));
+    assert_eq!(rest["data"], all);
+    let page = get_json(&format!("{}/v1/watchlist?limit=1", node.api));
+    assert_eq!(page["data"].as_array().unwrap().len(), 1);
+    let next = page["meta"]["next"].as_str().unwrap();
+    let page = get_json(&format!("{}/v1/watchlist?limit=1&cursor={next}", node.api));
+    assert_eq!(page["data"][0], all[1]);
+    let online = get_json(&format!("{}/v1/watchlist?status=online", node.api));
+    assert_eq!(online["data"], json!([]));
+    let ask = run(&["ask", "--relay", &node.relay, "watchlist.list"]);
+    let asked: Value = serde_json::from_str(&ask).unwrap();
+    assert_eq!(asked["data"], all);
+    assert_eq!(node.terminate(), Some(0));
+}

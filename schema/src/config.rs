@@ -22,6 +22,8 @@ pub struct DatabaseConfig {
     /// A direct connection for migrations and LISTEN where `url` and `replica_url` are PgBouncer in
     /// transaction mode, and the sign that they are. Empty: they are Postgres itself.
     pub direct_url: Secret,
+    /// The password for those of the URLs that hold none.
+    pub password: Secret,
     /// The most connections for services.
     pub max_connections: u32,
     /// The most connections for the public faces.
@@ -97,6 +99,7 @@ impl Default for DatabaseConfig {
             url: Secret::default(),
             replica_url: Secret::default(),
             direct_url: Secret::default(),
+            password: Secret::default(),
             max_connections: 16,
             public_connections: 8,
             acquire_timeout: Duration::from_secs(10),

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use bigbrotr_core::clock::SharedClock;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
+use url::Url;
 
 pub use self::candidates::{
     ArchiveBarrier, Candidate, CandidateBounds, CandidateCount, CandidateFailure, CandidateStatus,
@@ -102,11 +103,11 @@ impl Store {
         config: Arc<DatabaseConfig>,
         clock: SharedClock,
     ) -> Result<Self, StoreError> {
-        let options = options(url)?;
+        let options = options(url, &config)?;
         // Nobody names a second way to the server but where `url` leads to a pooler.
         let (direct, pooler) = match config.direct_url.expose() {
             "" => (options.clone(), false),
-            url => (self::options(url)?, true),
+            url => (self::options(url, &config)?, true),
         };
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
@@ -117,7 +118,7 @@ impl Store {
         let pool = Pool::new(pool, pooler);
         let replica = match config.replica_url.expose() {
             "" => options,
-            url => self::options(url)?,
+            url => self::options(url, &config)?,
         };
         // Lazy: a replica that is away must not keep the node from starting.
         let public = PgPoolOptions::new()
@@ -179,11 +180,21 @@ impl Store {
     }
 }
 
-fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options: PgConnectOptions = url.parse().map_err(StoreError::Connect)?;
+fn options(url: &str, config: &DatabaseConfig) -> Result<PgConnectOptions, StoreError> {
+    let mut options: PgConnectOptions = url.parse().map_err(StoreError::Connect)?;
+    if !config.password.is_empty() && !holds_password(url) {
+        options = options.password(config.password.expose());
+    }
     Ok(options
         .application_name("bigbrotr")
         .log_slow_statements(tracing::log::LevelFilter::Off, std::time::Duration::ZERO))
+}
+
+/// Says whether a URL brings a password, as `user:password@` or as a parameter.
+fn holds_password(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| {
+        url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
+    })
 }
 
 /// Reads a 32-byte column.

@@ -14,6 +14,7 @@ use super::node::{Layer, Node};
 use super::reading::Reading;
 use super::render;
 use super::suggest::nearest;
+use super::value_file::{given_twice, stands_for, value_of};
 use super::yaml::SyntaxError;
 
 /// The files, variables and flags that sections are read from.
@@ -27,8 +28,8 @@ pub struct ConfigSource {
     strays: Vec<PathBuf>,
     variables: Vec<Override>,
     flags: Vec<Override>,
-    /// Variables with our prefix that name no key.
-    misnamed: Vec<ConfigError>,
+    /// Variables with our prefix that name no key, or no file that can be read.
+    bad_variables: Vec<ConfigError>,
 }
 
 /// One section's file.
@@ -94,7 +95,8 @@ impl ConfigSource {
         self
     }
 
-    /// Adds environment variables; those without [`PREFIX`](super::PREFIX) are left alone.
+    /// Adds environment variables; those without [`PREFIX`](super::PREFIX) are left alone. Files
+    /// named by variables that end in [`FILE_SUFFIX`](super::FILE_SUFFIX) are read.
     #[must_use]
     pub fn with_env<K: Into<String>, V: Into<String>>(
         mut self,
@@ -104,15 +106,20 @@ impl ConfigSource {
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        for (name, value) in sorted {
-            match keys_of(&name) {
-                Some(Ok(keys)) => self.variables.extend(Override::new(
-                    keys,
-                    value,
-                    Layer::Environment(Arc::from(name)),
-                )),
-                Some(Err(error)) => self.misnamed.push(error),
-                None => {}
+        for (name, value) in &sorted {
+            let stem = stands_for(name);
+            let value = match stem {
+                Some(stem) if sorted.contains_key(stem) => Err(given_twice(name, stem)),
+                Some(_) => value_of(name, value),
+                None => Ok(value.clone()),
+            };
+            match (keys_of(stem.unwrap_or(name)), value) {
+                (None, _) => {}
+                (Some(Ok(keys)), Ok(value)) => {
+                    let layer = Layer::Environment(Arc::from(name.as_str()));
+                    self.variables.extend(Override::new(keys, value, layer));
+                }
+                (Some(Err(error)), _) | (_, Err(error)) => self.bad_variables.push(error),
             }
         }
         self
@@ -167,7 +174,7 @@ impl ConfigSource {
                 errors.push(unknown_section(origin, section, known));
             }
         }
-        for error in &self.misnamed {
+        for error in &self.bad_variables {
             errors.push(error.clone());
         }
         for set in self.variables.iter().chain(&self.flags) {

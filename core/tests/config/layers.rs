@@ -164,3 +164,41 @@ fn a_directory_is_a_set_of_sections() {
     assert_eq!(read(&source).interval, Duration::from_mins(5));
     assert_eq!(source.finish(&["monitor"]), Ok(()));
 }
+
+#[test]
+fn a_variable_may_name_a_file_that_holds_the_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("value");
+    let name = "BIGBROTR__MONITOR__NAME_FILE";
+    let source = |more: &[(&'static str, &'static str)]| {
+        let path = path.display().to_string();
+        let mut variables = vec![(name.to_owned(), path)];
+        variables.extend(more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+        file("name: file\n").with_env(variables)
+    };
+    fs::write(&path, " se: cret\r\n\n").unwrap();
+    assert_eq!(read(&source(&[])).name, " se: cret");
+    assert!(source(&[]).finish(&["monitor"]).is_ok());
+
+    let refused = |more: &[(&'static str, &'static str)]| {
+        let errors = source(more).finish(&["monitor"]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors}");
+        errors.to_string()
+    };
+    let twice = refused(&[("BIGBROTR__MONITOR__NAME", "x")]);
+    assert!(twice.starts_with(&format!(
+        "environment variable {name}: BIGBROTR__MONITOR__NAME is set too"
+    )));
+    for (content, reason) in [
+        (&b"\n"[..], "empty"),
+        (b"\xff", "not UTF-8"),
+        (&vec![b'x'; 70_000], "longer than"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let error = refused(&[]);
+        assert!(error.contains(name) && error.contains(reason), "{error}");
+        assert!(!error.contains("xxxx"), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(refused(&[]).contains("No such file"));
+}

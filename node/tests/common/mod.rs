@@ -20,7 +20,7 @@ pub(crate) fn bigbrotr(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bigbrotr"));
     command.arg("--data-dir").arg(data_dir).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        if name.starts_with("BIGBROTR_") || name == "DATABASE_URL" {
+        if name.starts_with("BIGBROTR_") || name.starts_with("DATABASE_URL") {
             command.env_remove(name);
         }
     }

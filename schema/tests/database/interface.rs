@@ -38,7 +38,7 @@ async fn interface(config: DatabaseConfig) -> String {
 
 #[tokio::test]
 async fn procedures_and_views_are_the_standard_ones_in_every_implementation() {
-    for name in ["bigbrotr", "lilbrotr"] {
+    for name in ["bigbrotr", "lilbrotr", "template"] {
         insta::assert_snapshot!("interface", interface(implementation(name)).await);
     }
 }

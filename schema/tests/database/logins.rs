@@ -1,9 +1,12 @@
 //! Logins that are no superuser, as on a managed server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bigbrotr_core::clock::SystemClock;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_schema::catalog::Catalog;
+use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::Store;
 use bigbrotr_testkit::population::{EventMaker, author_keys};
@@ -236,6 +239,40 @@ async fn whoever_logs_in_as_a_read_only_role_is_limited_from_the_start() {
                 "{role}: {error}"
             );
         }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_password_may_stand_apart_from_the_urls_and_one_in_a_url_wins() {
+    let server = Server::start().await;
+    let create = "create role op login createrole password 'secret'";
+    server
+        .run("postgres", &[create, "create database mine owner op"])
+        .await;
+    let with = server.url_as("op", "mine");
+    let without = with.replace(":secret@", "@");
+    assert_ne!(with, without);
+    let login = async |url: &str, password: &str| {
+        let config = DatabaseConfig {
+            max_connections: 2,
+            public_connections: 2,
+            direct_url: without.clone().into(),
+            replica_url: without.clone().into(),
+            password: password.to_owned().into(),
+            ..DatabaseConfig::default()
+        };
+        Store::connect(url, Arc::new(config), Arc::new(SystemClock)).await
+    };
+    let store = login(&without, "secret").await.unwrap();
+    // Directly, and over the replica.
+    store.migrate().await.unwrap();
+    works(&store).await;
+    store.close().await;
+    assert!(login(&without, "another").await.is_err());
+    let parameter = format!("{without}&password=secret");
+    for url in [&with, &parameter] {
+        login(url, "another").await.unwrap().close().await;
     }
     server.stop().await;
 }

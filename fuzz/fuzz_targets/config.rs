@@ -1,0 +1,9 @@
+//! `properties::config`.
+
+#![no_main]
+
+#[path = "../properties.rs"]
+#[allow(dead_code, reason = "each target has its own")]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|text: &str| properties::config(text));

@@ -1,0 +1,9 @@
+//! `properties::relay_message`.
+
+#![no_main]
+
+#[path = "../properties.rs"]
+#[allow(dead_code, reason = "each target has its own")]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|text: &str| properties::relay_message(text));
