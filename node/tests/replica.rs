@@ -32,7 +32,11 @@ fn init(data: &Path, url: &str) -> (bool, String) {
 
 fn import(place: &Path, url: &str) {
     let population = Population::generate(&PopulationConfig::new(9, EVENTS, 1_750_000_000));
-    let lines: Vec<&str> = population.events().iter().map(|e| e.json()).collect();
+    let lines: Vec<&str> = population
+        .events()
+        .iter()
+        .map(bigbrotr_testkit::SimEvent::json)
+        .collect();
     let file = place.join("events.jsonl");
     std::fs::write(&file, lines.join("\n")).unwrap();
     let (done, _, stderr) = output(
