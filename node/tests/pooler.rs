@@ -17,7 +17,11 @@ const EVENTS: usize = 400;
 
 /// Writes the events as other relays' tools do.
 fn file_of(population: &Population, path: &Path) {
-    let lines: Vec<&str> = population.events().iter().map(|e| e.json()).collect();
+    let lines: Vec<&str> = population
+        .events()
+        .iter()
+        .map(bigbrotr_testkit::SimEvent::json)
+        .collect();
     std::fs::write(path, lines.join("\n")).unwrap();
 }
 
