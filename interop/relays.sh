@@ -32,6 +32,7 @@ finish() {
     local code=$? passed failed name file n
     trap - EXIT INT TERM HUP
     set +e
+    end "${step_pid:-}" 5
     end "$node_pid" 40
     # A node that had to be killed may have left its Postgres: SIGINT is its fast shutdown.
     for file in "$work"/data*/postgres/*/postmaster.pid; do
