@@ -7,7 +7,7 @@ mod postgres;
 
 use std::path::Path;
 
-use bigbrotr_testkit::{Population, PopulationConfig, SimRelayConfig};
+use bigbrotr_testkit::{Population, PopulationConfig, SimEvent, SimRelayConfig};
 use common::{Node, bigbrotr, eventually, get_json, output, sync};
 use nostr::Keys;
 use postgres::Server;
@@ -17,11 +17,7 @@ const EVENTS: usize = 400;
 
 /// Writes the events as other relays' tools do.
 fn file_of(population: &Population, path: &Path) {
-    let lines: Vec<&str> = population
-        .events()
-        .iter()
-        .map(bigbrotr_testkit::SimEvent::json)
-        .collect();
+    let lines: Vec<&str> = population.events().iter().map(SimEvent::json).collect();
     std::fs::write(path, lines.join("\n")).unwrap();
 }
 

@@ -8,7 +8,7 @@ mod postgres;
 use std::path::Path;
 use std::time::Duration;
 
-use bigbrotr_testkit::{Population, PopulationConfig};
+use bigbrotr_testkit::{Population, PopulationConfig, SimEvent};
 use common::{Node, bigbrotr, eventually, get, get_json, output, sync};
 use postgres::tls::Certificates;
 use postgres::{Server, run_sql};
@@ -32,11 +32,7 @@ fn init(data: &Path, url: &str) -> (bool, String) {
 
 fn import(place: &Path, url: &str) {
     let population = Population::generate(&PopulationConfig::new(9, EVENTS, 1_750_000_000));
-    let lines: Vec<&str> = population
-        .events()
-        .iter()
-        .map(bigbrotr_testkit::SimEvent::json)
-        .collect();
+    let lines: Vec<&str> = population.events().iter().map(SimEvent::json).collect();
     let file = place.join("events.jsonl");
     std::fs::write(&file, lines.join("\n")).unwrap();
     let (done, _, stderr) = output(

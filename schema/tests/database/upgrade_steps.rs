@@ -77,7 +77,7 @@ fn rows(version: usize, events: &[SimEvent]) -> String {
             sql.push_str(&format!(
                 "insert into events (num, created_at, kind, id, pubkey) overriding system value
                  values ({n}, {}, {}, '\\x{}', '\\x{}');
-                 insert into events_relays values ({n}, {}, 1);",
+                 insert into events_relays (event_num, relay_id, first_seen_at) values ({n}, {}, 1);",
                 event.created_at(),
                 event.kind(),
                 event.id(),
