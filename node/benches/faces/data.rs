@@ -139,7 +139,7 @@ fn page_relay(page: usize) -> usize {
     // The order of pages follows time; relays must not.
     let drawn = (page + 1).wrapping_mul(2_654_435_761);
     let (one, other) = (drawn >> 12 & 1_023, drawn >> 22 & 1_023);
-    one * other * RELAYS >> 20
+    (one * other * RELAYS) >> 20
 }
 
 /// How far they are archived, with a gap each.
