@@ -72,21 +72,21 @@ pub(crate) fn relay_url(text: &str) {
                 keep_query,
             };
             match RelayUrl::parse(text, &policy) {
-                Ok(url) => canonical(&url, &policy),
+                Ok(url) => canonical(&url, policy),
                 Err(error) => drop((error.reason(), error.to_string())),
             }
             for url in &RelayList::parse(text, &policy).urls {
-                canonical(url, &policy);
+                canonical(url, policy);
             }
         }
     }
 }
 
-fn canonical(url: &RelayUrl, policy: &UrlPolicy) {
+fn canonical(url: &RelayUrl, policy: UrlPolicy) {
     let text = url.as_str();
     assert!(text.len() <= MAX_URL_BYTES && text.is_ascii(), "{text:?}");
     for spelling in [text, &*url.d_tag(), &text.replacen("ws", "WS", 1)] {
-        let again = RelayUrl::parse(spelling, policy).expect("a canonical URL is a URL");
+        let again = RelayUrl::parse(spelling, &policy).expect("a canonical URL is a URL");
         assert_eq!(again.as_str(), text);
         assert_eq!((again.host(), again.port()), (url.host(), url.port()));
         assert_eq!(again.network(), url.network());
