@@ -189,10 +189,11 @@ fn a_variable_may_name_a_file_that_holds_the_value() {
     assert!(twice.starts_with(&format!(
         "environment variable {name}: BIGBROTR__MONITOR__NAME is set too"
     )));
+    let long = "x".repeat(70_000);
     for (content, reason) in [
         (&b"\n"[..], "empty"),
         (b"\xff", "not UTF-8"),
-        (&vec![b'x'; 70_000], "longer than"),
+        (long.as_bytes(), "longer than"),
     ] {
         fs::write(&path, content).unwrap();
         let error = refused(&[]);
