@@ -1,5 +1,5 @@
-//! What the fuzz targets hold to, over the inputs that they have found: on stable Rust, in every run
-//! of the tests.
+//! What the fuzz targets hold to, over the committed inputs: on stable Rust, in every run of the
+//! tests.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
