@@ -3,10 +3,11 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 use bigbrotr_testkit::{Population, PopulationConfig};
-use common::{Node, bigbrotr, output};
+use common::{Node, bigbrotr, output, signal};
 
 fn jsonl(events: usize) -> (String, Vec<String>) {
     let population = Population::generate(&PopulationConfig::new(11, events, 1_700_000_000));
@@ -130,10 +131,25 @@ fn a_reader_that_is_gone_ends_neither_a_command_nor_the_node() {
         .stdout(nobody())
         .status();
     assert!(keys.unwrap().success());
-    let services = ["run", "--services", "initializer", "--once"];
-    let once = bigbrotr(folder.path())
-        .args(services)
+    let init = bigbrotr(folder.path())
+        .arg("init")
         .stdout(nobody())
         .status();
-    assert!(once.unwrap().success());
+    assert!(init.unwrap().success());
+
+    let mut node = bigbrotr(folder.path())
+        .args(["run", "--services", "initializer"])
+        .args(["--metrics-listen", "127.0.0.1:0"])
+        .stdout(nobody())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(node.stderr.take().unwrap());
+    let mut lines = log.lines().map_while(Result::ok);
+    let up = lines.any(|line| line.contains("the node is running"));
+    assert!(up, "the node ended before it was up");
+    signal("TERM", node.id());
+    // Read to its end, so that it can be written.
+    assert!(lines.any(|line| line.contains("the node has stopped")));
+    assert!(node.wait().unwrap().success());
 }
