@@ -109,6 +109,12 @@ fn filter() -> Value {
             "items": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
         })
     };
+    let texts = || {
+        json!({
+            "type": "array", "minItems": 1, "maxItems": 20,
+            "items": { "type": "string", "maxLength": 100 },
+        })
+    };
     let time = || json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 });
     json!({
         "type": "object",
@@ -122,12 +128,10 @@ fn filter() -> Value {
             },
             "since": time(),
             "until": time(),
-            "#t": {
-                "type": "array", "minItems": 1, "maxItems": 20,
-                "items": { "type": "string", "maxLength": 100 },
-            },
-            "#p": keys(),
-            "#e": keys(),
+            // Any text is taken: an id or a key that is none is in no event's tag.
+            "#t": texts(),
+            "#p": texts(),
+            "#e": texts(),
         },
     })
 }
