@@ -41,6 +41,25 @@ pub enum PublishOutcome {
     Foreign,
 }
 
+impl PublishOutcome {
+    /// Reads what `publish_event` says.
+    fn read(text: &str) -> Result<Self, StoreError> {
+        match text {
+            "stored" => Ok(Self::Stored),
+            "duplicate" => Ok(Self::Duplicate),
+            "older" => Ok(Self::Older),
+            "deleted" => Ok(Self::Deleted),
+            "vanished" => Ok(Self::Vanished),
+            "expired" => Ok(Self::Expired),
+            "foreign" => Ok(Self::Foreign),
+            other => Err(StoreError::Corrupt {
+                what: "publish outcome",
+                reason: other.to_owned(),
+            }),
+        }
+    }
+}
+
 impl Store {
     /// Publishes an event on our relay. The caller has verified it.
     ///
@@ -100,18 +119,67 @@ async fn insert(
     .bind(vanish)
     .fetch_one(connection)
     .await?;
-    match outcome.as_str() {
-        "stored" => Ok(PublishOutcome::Stored),
-        "duplicate" => Ok(PublishOutcome::Duplicate),
-        "older" => Ok(PublishOutcome::Older),
-        "deleted" => Ok(PublishOutcome::Deleted),
-        "vanished" => Ok(PublishOutcome::Vanished),
-        "expired" => Ok(PublishOutcome::Expired),
-        "foreign" => Ok(PublishOutcome::Foreign),
-        other => Err(StoreError::Corrupt {
-            what: "publish outcome",
-            reason: other.to_owned(),
-        }),
+    PublishOutcome::read(&outcome)
+}
+
+/// Publishes events in this order, in one statement: none that asks to delete or to vanish, and no
+/// gift wrap.
+pub(super) async fn publish_all<'a>(
+    connection: &mut Link,
+    events: impl Iterator<Item = &'a Event>,
+    now: i64,
+) -> Result<Vec<PublishOutcome>, StoreError> {
+    let mut rows = Rows::default();
+    events.for_each(|event| rows.push(event));
+    let outcomes: Vec<String> = sqlx::query_scalar(
+        "select publish_event(id, pubkey, created_at, kind, address, expires_at,
+            tag_hashes::bigint[], event, $9, '{}', '{}')
+         from (select * from unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::integer[],
+                $5::bytea[], $6::bigint[], $7::text[], $8::text[]) with ordinality
+            as e (id, pubkey, created_at, kind, address, expires_at, tag_hashes, event, n)
+            order by n) in_order",
+    )
+    .bind(rows.ids)
+    .bind(rows.pubkeys)
+    .bind(rows.created_at)
+    .bind(rows.kinds)
+    .bind(rows.addresses)
+    .bind(rows.expires_at)
+    .bind(rows.tag_hashes)
+    .bind(rows.events)
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    let outcomes = outcomes.iter().map(|outcome| PublishOutcome::read(outcome));
+    outcomes.collect()
+}
+
+/// Events by column.
+#[derive(Debug, Default)]
+struct Rows {
+    ids: Vec<Vec<u8>>,
+    pubkeys: Vec<Vec<u8>>,
+    created_at: Vec<i64>,
+    kinds: Vec<i32>,
+    addresses: Vec<Option<Vec<u8>>>,
+    expires_at: Vec<Option<i64>>,
+    /// Each an array as Postgres writes them: there are no arrays of arrays of unlike lengths.
+    tag_hashes: Vec<String>,
+    events: Vec<String>,
+}
+
+impl Rows {
+    fn push(&mut self, event: &Event) {
+        let hashes: Vec<String> = tag_hashes(event).iter().map(i64::to_string).collect();
+        self.ids.push(event.id.0.to_vec());
+        self.pubkeys.push(event.pubkey.0.to_vec());
+        self.created_at.push(event.created_at);
+        self.kinds.push(i32::from(event.kind));
+        self.addresses
+            .push(address(event).map(|hash| hash.to_vec()));
+        self.expires_at.push(event.expiration());
+        self.tag_hashes.push(format!("{{{}}}", hashes.join(",")));
+        self.events.push(event.to_json());
     }
 }
 

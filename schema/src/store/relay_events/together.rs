@@ -109,10 +109,8 @@ impl Store {
 
     async fn try_batch(&self, batch: &[Waiting]) -> Result<Vec<PublishOutcome>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for waiting in batch {
-            outcomes.push(publish::publish(&mut tx, &waiting.event, self.now()).await?);
-        }
+        let events = batch.iter().map(|waiting| &waiting.event);
+        let outcomes = publish::publish_all(&mut tx, events, self.now()).await?;
         tx.commit().await?;
         Ok(outcomes)
     }
