@@ -158,7 +158,7 @@ async fn a_face_starts_without_its_replica_and_answers_once_it_is_there() {
     let replica = standby.url("bigbrotr");
     let settings = [
         ("BIGBROTR__DATABASE__REPLICA_URL", replica.as_str()),
-        ("BIGBROTR__DATABASE__ACQUIRE_TIMEOUT", "1s"),
+        ("BIGBROTR__DATABASE__ACQUIRE_TIMEOUT", "5s"),
     ];
     let faces = sync::node(
         &place.join("faces"),

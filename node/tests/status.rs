@@ -369,7 +369,7 @@ async fn the_work_on_relays_is_in_the_metrics() {
     };
     // Counted as soon as the services run.
     eventually("relays are counted", || {
-        relays("all", "syncing").is_some() && relays("priority", "failing").is_some()
+        relays("all", "syncing") == Some(1) && relays("priority", "failing") == Some(1)
     });
     assert_eq!(relays("all", "syncing"), Some(1));
     assert_eq!(relays("all", "caught_up"), Some(1));
