@@ -203,7 +203,7 @@ async fn ephemeral_events_reach_subscribers_and_are_not_kept() {
 async fn a_client_that_sends_too_much_is_told_in_the_way_it_understands() {
     let relay = relay_with(|config| {
         config.limits.message_burst = 2;
-        config.limits.messages_per_second = 5;
+        config.limits.messages_per_second = 1;
     })
     .await;
     let mut client = relay.client().await;
