@@ -22,6 +22,9 @@ use crate::error::StoreError;
 use crate::limits::{PUBLIC_IDLE_TIMEOUT, PUBLIC_LOCK_TIMEOUT};
 use crate::store::Tx;
 
+/// How the transaction of a question begins.
+const BEGIN: &str = "begin isolation level repeatable read read only";
+
 /// An answer, in the form in which every face gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -181,12 +184,22 @@ impl Catalog {
     }
 
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
-        let words = AssertSqlSafe(self.opening());
-        Ok(self.store.public.begin_with(words).await?)
+        // Apart: where the second fails, sqlx knows of the transaction and ends it. Otherwise the
+        // connection would go back to the pool with it, and no question would be answered there.
+        let mut tx = self.store.public.begin_with(BEGIN).await?;
+        sqlx::raw_sql(AssertSqlSafe(self.settings()))
+            .execute(tx.raw())
+            .await?;
+        Ok(tx)
     }
 
-    /// How the transaction of a question begins.
+    /// How the transaction of a question begins, on a connection that serves for nothing else.
     fn opening(&self) -> String {
+        format!("{BEGIN}; {}", self.settings())
+    }
+
+    /// What holds in the transaction of a question.
+    fn settings(&self) -> String {
         let timeout_ms = self.store.config.query_timeout.as_millis();
         let lock_ms = PUBLIC_LOCK_TIMEOUT.as_millis();
         let idle_ms = PUBLIC_IDLE_TIMEOUT.as_millis();
@@ -195,8 +208,7 @@ impl Catalog {
         // Filters and cursors that are not given only vanish from a plan that is made for the
         // values: one for all of them reads a list from its beginning.
         format!(
-            "begin isolation level repeatable read read only; \
-             set local role readonly_public; set local statement_timeout = {timeout_ms}; \
+            "set local role readonly_public; set local statement_timeout = {timeout_ms}; \
              set local lock_timeout = {lock_ms}; \
              set local max_parallel_workers_per_gather = 0; set local jit = off; \
              set local plan_cache_mode = force_custom_plan; \
