@@ -125,7 +125,7 @@ await check('a kind 5400 request made by NDK gets groups', async () => {
 })
 
 await check('NDK encrypts a request, relays included, and reads the result', async () => {
-  const job = request({ inputs: [['events.stats', 'text']], params: { window: 'all' } })
+  const job = request({ inputs: [['networks.list', 'text']] })
   job.tags.push(['relays', theirs])
   await job.encryption(provider, signer)
   expectSame(job.tags.map(tag => tag[0]).toSorted(), ['encrypted', 'p'], 'what is left in clear')
@@ -133,7 +133,7 @@ await check('NDK encrypts a request, relays included, and reads the result', asy
   expectResult(job, answer)
   expectSame(answer.result.getMatchingTags('i'), [], 'i of an encrypted job')
   await answer.result.decrypt(provider, signer)
-  const mirror = await rest(api, '/events/stats?window=all')
+  const mirror = await rest(api, '/networks')
   expectSame(JSON.parse(answer.result.content).data, mirror.data, 'data')
   // The relay that only we could read of.
   const other = await connect(theirs)

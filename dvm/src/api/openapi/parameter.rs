@@ -112,7 +112,7 @@ fn filter() -> Value {
     let texts = || {
         json!({
             "type": "array", "minItems": 1, "maxItems": 20,
-            "items": { "type": "string", "maxLength": 100 },
+            "items": { "type": "string" },
         })
     };
     let time = || json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 });
