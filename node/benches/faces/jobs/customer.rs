@@ -66,13 +66,17 @@ impl Customer {
             .sign(&self.keys)
     }
 
-    /// Sends a request and waits for its result.
-    pub(super) async fn ask(&mut self, request: &Event) {
-        let id = request.id.to_hex();
+    async fn send(&mut self, request: &Event) {
         self.client
             .send_raw(format!("[\"EVENT\",{}]", request.to_json()))
             .await
             .expect("room to send");
+    }
+
+    /// Sends a request and waits for its result.
+    pub(super) async fn ask(&mut self, request: &Event) {
+        let id = request.id.to_hex();
+        self.send(request).await;
         loop {
             let text = self.client.next().await.expect("an answer");
             if !text.contains(&id) {
@@ -92,10 +96,7 @@ impl Customer {
     /// result meanwhile.
     pub(super) async fn send_again(&mut self, request: &Event) {
         let id = request.id.to_hex();
-        self.client
-            .send_raw(format!("[\"EVENT\",{}]", request.to_json()))
-            .await
-            .expect("room to send");
+        self.send(request).await;
         loop {
             let text = self.client.next().await.expect("an OK");
             assert!(!text.contains(RESULT), "answered twice: {text}");
