@@ -48,11 +48,11 @@ impl Pool {
     }
 
     /// Takes a connection for several statements that are no transaction.
-    pub(crate) async fn acquire(&self) -> Result<Single, Error> {
-        Ok(Single(Link {
+    pub(crate) async fn acquire(&self) -> Result<Link, Error> {
+        Ok(Link {
             inner: Inner::Single(self.inner.acquire().await?),
             pooler: self.pooler,
-        }))
+        })
     }
 
     /// Closes all connections, waiting for those in use.
@@ -143,10 +143,6 @@ impl Tx {
     }
 }
 
-/// A connection for several statements.
-#[derive(Debug)]
-pub(crate) struct Single(Link);
-
 impl Deref for Tx {
     type Target = Link;
 
@@ -156,20 +152,6 @@ impl Deref for Tx {
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut Link {
-        &mut self.0
-    }
-}
-
-impl Deref for Single {
-    type Target = Link;
-
-    fn deref(&self) -> &Link {
-        &self.0
-    }
-}
-
-impl DerefMut for Single {
     fn deref_mut(&mut self) -> &mut Link {
         &mut self.0
     }

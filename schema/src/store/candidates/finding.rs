@@ -105,9 +105,9 @@ impl Store {
         // Two statements: the second has to see what happens after the first.
         let mut connection = self.pool.acquire().await?;
         let top = sqlx::query_scalar("select coalesce(max(num), 0) from events")
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut connection)
             .await?;
-        let (writers, server_start) = sqlx::query_as(WRITERS).fetch_one(&mut *connection).await?;
+        let (writers, server_start) = sqlx::query_as(WRITERS).fetch_one(&mut connection).await?;
         Ok(ArchiveBarrier {
             top,
             writers,
