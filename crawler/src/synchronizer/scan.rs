@@ -56,7 +56,7 @@ enum Phase {
     /// Towards the top, everything below being archived.
     Up { walk: Walk, pages_beyond: usize },
     /// Nothing came at all: is that the truth?
-    Confirm { until: Option<i64> },
+    Confirm,
     /// Is a second whole that filled a page at the end of a walk?
     Measure { suspect: Stuck, next: Box<Phase> },
     /// All is covered.
@@ -115,9 +115,16 @@ impl Scan {
             Phase::Down { walk, .. } | Phase::Up { walk, .. } => {
                 walk.bounds(self.span.floor, self.ceiling)
             }
-            Phase::Confirm { until } => {
+            Phase::Confirm => {
                 (names_kinds, limit) = (true, 1);
-                (Some(self.span.floor).filter(|floor| *floor > 0), *until)
+                let floor = self.span.floor;
+                // The newest event may have just come, and hides the older ones that prove more.
+                let settled = self.settled_to().min(self.ceiling.unwrap_or(i64::MAX));
+                let until = Some(settled).filter(|settled| *settled >= floor);
+                (
+                    Some(floor).filter(|floor| *floor > 0),
+                    until.or(self.ceiling),
+                )
             }
             Phase::Measure { suspect, .. } => {
                 limit = suspect.size + 1;
@@ -144,7 +151,7 @@ impl Scan {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Down { walk, top } => self.go_down(walk, top, page, &mut gaps)?,
             Phase::Up { walk, pages_beyond } => self.go_up(walk, pages_beyond, page, &mut gaps)?,
-            Phase::Confirm { .. } if page.times.iter().any(|time| self.was_there(*time)) => {
+            Phase::Confirm if page.times.iter().any(|time| *time <= self.settled_to()) => {
                 return Err(ScanError::NothingForBroad);
             }
             Phase::Measure { suspect, next } => {
@@ -154,7 +161,7 @@ impl Scan {
                 }
                 self.phase = *next;
             }
-            Phase::Confirm { .. } | Phase::Done => {}
+            Phase::Confirm | Phase::Done => {}
         }
         self.largest = self.largest.max(page.len());
         self.was_empty = page.len() == 0;
@@ -185,9 +192,9 @@ impl Scan {
         may
     }
 
-    /// Says whether an event of this time was there when the scan began, and has not just come.
-    fn was_there(&self, time: i64) -> bool {
-        time < self.span.goal.saturating_sub(NEW_EVENT_SECONDS)
+    /// The last second whose events were there when the scan began, and have not just come.
+    fn settled_to(&self) -> i64 {
+        self.span.goal.saturating_sub(NEW_EVENT_SECONDS)
     }
 
     fn current_limit(&self) -> usize {
@@ -275,9 +282,7 @@ impl Scan {
             // Only what is dated up to the goal is claimed, and an event far beyond it came. Asking
             // on from there would ask for times that many relays do not understand.
             Top::Open { newest, .. } if newest >= self.span.goal.max(FAR_FUTURE) => Phase::Done,
-            Top::Unseen => Phase::Confirm {
-                until: self.ceiling,
-            },
+            Top::Unseen => Phase::Confirm,
             Top::Open { newest, .. } => Phase::Up {
                 walk: walk.up_from(newest),
                 pages_beyond: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bigbrotr_testkit::population::InvalidEvents;
 use bigbrotr_testkit::relay::faults::{ConnectionFault, Fault, Order, ReadFault};
 
-use super::support::{World, config, keys, notes, now, relay_with, until};
+use super::support::{World, config, keys, note, notes, now, relay_with, until};
 
 /// A relay with this fault is never believed to be covered while it has the fault; afterwards
 /// it is, and the archive is right.
@@ -103,6 +103,22 @@ async fn a_relay_that_ignores_filters_is_never_believed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_stream_is_never_believed() {
     is_never_believed_though_more_is_archived(ReadFault::Endless).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_relay_that_answers_nothing_to_broad_filters_is_never_believed() {
+    // Its newest events come now: they say nothing of what was there before.
+    let newest = now();
+    let events = (0..120).map(|n| note(24, newest + 20 - n, n)).collect();
+    let relay = relay_with(events, [ReadFault::EmptyForBroad]).await;
+    let world = World::of(&[&relay]).await;
+    let running = world.start(config());
+    until("some turns have failed", async || {
+        running.metric("bigbrotr_synchronizer_turns_total") >= 2.0
+    })
+    .await;
+    assert!(!world.is_covered(&relay).await);
+    running.stop().await;
 }
 
 /// As [`is_never_believed`], for faults that make up events which are true.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::model::{Archive, Keeps, ModelRelay};
 use super::{Answer, Rules, Scan, ScanError, Span};
-use crate::limits::SMALLEST_CAP;
+use crate::limits::{NEW_EVENT_SECONDS, SMALLEST_CAP};
 
 const NOW: i64 = 10_000;
 
@@ -186,9 +186,15 @@ fn bounds_are_kept() {
 fn an_empty_answer_is_only_believed_when_another_question_agrees() {
     let mut scan = first_scan();
     scan.accept(&page(&[])).unwrap();
-    assert!(scan.question().unwrap().names_kinds);
+    let question = scan.question().unwrap();
+    assert!(question.names_kinds);
     assert_eq!(
-        scan.accept(&page(&[5])),
+        question.until,
+        Some(NOW - NEW_EVENT_SECONDS),
+        "a busy relay's newest event may have just come"
+    );
+    assert_eq!(
+        scan.accept(&page(&[NOW - NEW_EVENT_SECONDS])),
         Err(ScanError::NothingForBroad),
         "a relay that answers only to kinds"
     );
