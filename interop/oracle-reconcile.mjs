@@ -12,6 +12,9 @@ const { NegentropyStorageVector, NegentropySync } = await import('./node_modules
 
 const MOST = 25
 
+/** The last second whose bound this package can write: its numbers there have 32 bits, with a sign. */
+const LAST = 2 ** 31 - 2
+
 /** Reconciles what a filter matches; says whether the differences found are the real ones. */
 export async function reconcileOne(relay, filter, matching) {
   const { chance } = random(JSON.stringify(filter))
@@ -45,7 +48,8 @@ export async function reconcile(url, questions, events, held) {
   const relay = await connect(url)
   const results = []
   const suitable = questions.map(([filter]) => filter).filter(filter => Object.values(filter).every(value => value?.length !== 0))
-  for (const { limit: _, ...filter } of [{}, ...suitable.slice(0, MOST)]) {
+  for (const { limit: _, ...asked } of [{}, ...suitable.slice(0, MOST)]) {
+    const filter = { ...asked, until: Math.min(asked.until ?? LAST, LAST) }
     results.push(await reconcileOne(relay, filter, events.filter(event => shown.has(event.id) && matches(filter, event))))
   }
   relay.close()
