@@ -20,10 +20,12 @@ pub(crate) mod archive;
 pub(crate) mod feed;
 mod recent;
 mod registry;
+pub(crate) mod seen;
 pub(crate) mod subscription;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use bigbrotr_core::clock::SharedClock;
 use bigbrotr_core::event::Event;
@@ -32,8 +34,9 @@ use bigbrotr_schema::store::{EventNumber, StoredEvent};
 
 use self::recent::Recent;
 use self::registry::Registry;
+use self::seen::Seen;
 use self::subscription::{Delivery, Live, Subscription};
-use crate::limits::{ARCHIVE_RECENT_EVENTS, OUT_OF_ORDER_EVENTS, RECENT_EVENTS};
+use crate::limits::{ARCHIVE_RECENT_EVENTS, FANOUT_SLICE, OUT_OF_ORDER_EVENTS, RECENT_EVENTS};
 use crate::metrics::RelayMetrics;
 
 /// All subscriptions of all clients.
@@ -126,19 +129,19 @@ impl Hub {
         }
     }
 
-    /// Says which of these stored events are still on their way to subscribers.
-    pub(crate) fn on_their_way(&self, mut numbers: Vec<EventNumber>) -> Vec<EventNumber> {
+    /// Keeps of these stored events those that are still on their way to subscribers.
+    pub(crate) fn retain_awaited(&self, seen: &mut Seen) {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let archived = self.archived();
-        numbers.retain(|number| match number {
-            EventNumber::Relay(seq) => recent.is_awaited(*seq),
-            EventNumber::Archive(num) => archived.is_awaited(*num),
+        seen.retain(|number| match number {
+            EventNumber::Relay(seq) => recent.is_awaited(seq),
+            EventNumber::Archive(num) => archived.is_awaited(num),
         });
-        numbers
     }
 
     /// Hands stored events to whoever subscribes to them.
     async fn fan_out(&self, events: Vec<StoredEvent>) {
+        let mut slice = Instant::now();
         for stored in events {
             let timer = self.metrics.fanout_seconds.start_timer();
             match stored.event() {
@@ -157,7 +160,10 @@ impl Hub {
             // Only now: see the module's notes on correctness.
             self.remember(stored.number);
             // Matching takes a while where there are many subscriptions: let sessions write.
-            tokio::task::yield_now().await;
+            if slice.elapsed() >= FANOUT_SLICE {
+                tokio::task::yield_now().await;
+                slice = Instant::now();
+            }
         }
     }
 

@@ -72,6 +72,9 @@ pub(crate) const RECENT_EVENTS: usize = 10_000;
 /// before they become visible.
 pub(crate) const OUT_OF_ORDER_EVENTS: i64 = 100;
 
+/// Time after which the task that fans events out lets others have its thread.
+pub(crate) const FANOUT_SLICE: Duration = Duration::from_millis(1);
+
 /// Silence after which the database is asked whether there is really nothing new: a connection
 /// can die without a sign.
 pub(crate) const FEED_SILENCE: Duration = Duration::from_secs(30);

@@ -1,6 +1,5 @@
 //! One subscription: its filters, and where it is between its stored and its live events.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bigbrotr_core::event::Event;
@@ -8,6 +7,7 @@ use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::RelayMessage;
 use bigbrotr_schema::store::EventNumber;
 
+use super::seen::Seen;
 use crate::limits::{HELD_BACK_BYTES, HELD_BACK_EVENTS};
 use crate::outbox::{Full, Outbox, Outgoing};
 
@@ -51,7 +51,7 @@ enum Phase {
     /// Stored events are being sent.
     Stored(HeldBack),
     /// Live events go straight to the client, but for those that it has as stored ones.
-    Live { awaited: HashSet<EventNumber> },
+    Live { seen: Seen },
     /// Over.
     Ended,
 }
@@ -123,8 +123,8 @@ impl Subscription {
                 held_back.put(live);
                 Delivery::Queued
             }
-            Phase::Live { awaited } => {
-                if live.number.is_some_and(|number| awaited.remove(&number)) {
+            Phase::Live { seen } => {
+                if live.number.is_some_and(|number| seen.takes(number)) {
                     return Delivery::NotWanted;
                 }
                 match self.outbox.offer(self.message(live.json.clone())) {
@@ -137,12 +137,12 @@ impl Subscription {
 
     /// Goes from stored to live: sends what was held back, unless it was sent as stored.
     ///
-    /// `stored` are the numbers of events that were sent as stored ones, or were there before and
-    /// not asked for; of those, `still_to_come` says which are yet to be delivered here.
+    /// `seen` are the events that do not come live; `still_to_come` keeps those of them that are yet
+    /// to be delivered here.
     pub(crate) fn go_live(
         &self,
-        stored: &HashSet<EventNumber>,
-        still_to_come: impl FnOnce(Vec<EventNumber>) -> Vec<EventNumber>,
+        mut seen: Seen,
+        still_to_come: impl FnOnce(&mut Seen),
     ) -> Result<(), TooSlow> {
         let mut phase = self.lock();
         let Phase::Stored(held_back) = &mut *phase else {
@@ -153,24 +153,17 @@ impl Subscription {
             *phase = Phase::Ended;
             return Err(TooSlow);
         }
-        let mut seen = HashSet::new();
         for live in held_back.events {
-            match live.number {
-                Some(number) if stored.contains(&number) => {
-                    seen.insert(number);
-                }
-                _ => {
-                    if self.outbox.offer(self.message(live.json)).is_err() {
-                        *phase = Phase::Ended;
-                        return Err(TooSlow);
-                    }
-                }
+            if live.number.is_some_and(|number| seen.has(number)) {
+                continue;
+            }
+            if self.outbox.offer(self.message(live.json)).is_err() {
+                *phase = Phase::Ended;
+                return Err(TooSlow);
             }
         }
-        let unseen = stored.difference(&seen).copied().collect();
-        *phase = Phase::Live {
-            awaited: still_to_come(unseen).into_iter().collect(),
-        };
+        still_to_come(&mut seen);
+        *phase = Phase::Live { seen };
         Ok(())
     }
 
@@ -248,11 +241,10 @@ mod tests {
         // are sent; 3 is stored and comes after; 4 is new and comes while they are sent.
         subscription.deliver(&event(2), &live(2));
         subscription.deliver(&event(4), &live(4));
-        let stored = HashSet::from([1, 2, 3].map(EventNumber::Relay));
-        let gone_live = subscription.go_live(&stored, |mut unseen| {
-            unseen.sort_unstable();
-            assert_eq!(unseen, [1, 3].map(EventNumber::Relay));
-            vec![EventNumber::Relay(3)]
+        let mut seen = Seen::new(Arc::new(vec![2, 3]));
+        seen.note(EventNumber::Relay(1));
+        let gone_live = subscription.go_live(seen, |seen| {
+            seen.retain(|number| number == EventNumber::Relay(3));
         });
         assert_eq!(gone_live, Ok(()));
         assert_eq!(drain(&outbox), [r#"["EVENT","a\"]",{"n":4}]"#]);
@@ -270,7 +262,7 @@ mod tests {
         for _ in 0..=HELD_BACK_EVENTS {
             subscription.deliver(&event(1), &live(1));
         }
-        let gone_live = subscription.go_live(&HashSet::new(), |unseen| unseen);
+        let gone_live = subscription.go_live(Seen::default(), |_| {});
         assert_eq!(gone_live, Err(TooSlow));
         assert!(subscription.is_ended() && drain(&outbox).is_empty());
     }
@@ -278,9 +270,7 @@ mod tests {
     #[test]
     fn a_full_queue_is_reported_and_an_ended_subscription_takes_nothing() {
         let (subscription, outbox) = subscription(1);
-        subscription
-            .go_live(&HashSet::new(), |unseen| unseen)
-            .unwrap();
+        subscription.go_live(Seen::default(), |_| {}).unwrap();
         assert_eq!(subscription.deliver(&event(1), &live(1)), Delivery::Queued);
         assert_eq!(subscription.deliver(&event(2), &live(2)), Delivery::TooSlow);
         subscription.end();

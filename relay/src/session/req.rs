@@ -2,15 +2,14 @@
 //!
 //! [NIP-01]: https://github.com/nostr-protocol/nips/blob/master/01.md
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bigbrotr_core::filter::Filter;
 use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
-use bigbrotr_schema::store::EventNumber;
 
 use super::Session;
 use super::stored::StoredEvents;
+use crate::hub::seen::Seen;
 use crate::hub::subscription::{Subscription, TooSlow};
 use crate::outbox::Gone;
 use crate::policy::Refusal;
@@ -44,8 +43,8 @@ impl Session {
         self.shared.hub.register(&subscription);
         self.subscriptions
             .insert(sub_id.clone(), subscription.clone());
-        let stored = match self.send_stored(&subscription).await {
-            Ok(stored) => stored,
+        let seen = match self.send_stored(&subscription).await {
+            Ok(seen) => seen,
             Err(Interrupted::Gone) => {
                 self.end_subscription(&sub_id);
                 return Err(Gone);
@@ -62,7 +61,7 @@ impl Session {
         };
         self.reply(&eose).await?;
         let hub = &self.shared.hub;
-        if let Err(TooSlow) = subscription.go_live(&stored, |unseen| hub.on_their_way(unseen)) {
+        if let Err(TooSlow) = subscription.go_live(seen, |seen| hub.retain_awaited(seen)) {
             self.end_subscription(&sub_id);
             count_slow(&self.shared);
             let text = "too slow: events were dropped".to_owned();
@@ -95,27 +94,23 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the stored events; returns their numbers, and those of others that were there when
-    /// this began and may yet come live.
-    async fn send_stored(
-        &self,
-        subscription: &Subscription,
-    ) -> Result<HashSet<EventNumber>, Interrupted> {
+    /// Sends the stored events; returns which they were, and which others were there when this began
+    /// and may yet come live.
+    async fn send_stored(&self, subscription: &Subscription) -> Result<Seen, Interrupted> {
         let hub = &self.shared.hub;
         let there = self.shared.there.look(&self.shared).await;
-        let there = there.map_err(Interrupted::Query)?;
-        let mut numbers: HashSet<_> = there.iter().copied().map(EventNumber::Relay).collect();
+        let mut seen = Seen::new(there.map_err(Interrupted::Query)?);
         let mut stored = StoredEvents::new(&self.shared, subscription.filters());
         while let Some(event) = stored.next().await.map_err(Interrupted::Query)? {
             if hub.may_come_live(&event) {
-                numbers.insert(event.number);
+                seen.note(event.number);
             }
             self.outbox
                 .send(subscription.message(event.json.into()))
                 .await
                 .map_err(|Gone| Interrupted::Gone)?;
         }
-        Ok(numbers)
+        Ok(seen)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turn, oneshot};
 use crate::limits::RECENT_EVENTS;
 use crate::shared::{QueryError, Shared};
 
-/// The numbers of the newest events of the relay's own.
+/// The numbers of the newest events of the relay's own, in order.
 type Numbers = Arc<Vec<i64>>;
 
 /// Those who ask.
@@ -54,7 +54,9 @@ impl There {
         let seqs = shared
             .store
             .relay_event_seqs_after(floor, RECENT_EVENTS, within);
-        Ok(Arc::new(shared.ask(within, seqs).await?))
+        let mut seqs = shared.ask(within, seqs).await?;
+        seqs.sort_unstable();
+        Ok(Arc::new(seqs))
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<oneshot::Sender<Numbers>>> {

@@ -1,7 +1,7 @@
 //! Hearing of events that any process puts on our relay: LISTEN, and reading again what was put
 //! there while nobody listened.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use sqlx::postgres::PgListener;
 
@@ -30,7 +30,7 @@ impl Store {
             store: self.clone(),
             listener: Some(listener),
             last_seq: seqs.first().copied().unwrap_or_default(),
-            announced: Vec::new(),
+            announced: BTreeSet::new(),
             delivered,
         })
     }
@@ -54,7 +54,8 @@ pub struct RelayEventFeed {
     store: Store,
     listener: Option<PgListener>,
     last_seq: i64,
-    announced: Vec<i64>,
+    /// What is to be delivered next.
+    announced: BTreeSet<i64>,
     delivered: RecentSeqs,
 }
 
@@ -82,7 +83,8 @@ impl RelayEventFeed {
             }
             if let Some(listener) = self.listener.as_mut() {
                 while let Some(notification) = listener.next_buffered() {
-                    self.announced.extend(notification.payload().parse::<i64>());
+                    let seqs = notification.payload().parse::<i64>();
+                    announce(&mut self.announced, &self.delivered, seqs);
                 }
             }
             let events = self.read_announced().await?;
@@ -118,7 +120,8 @@ impl RelayEventFeed {
         };
         match listener.try_recv().await {
             Ok(Some(notification)) => {
-                self.announced.extend(notification.payload().parse::<i64>());
+                let seqs = notification.payload().parse::<i64>();
+                announce(&mut self.announced, &self.delivered, seqs);
             }
             Ok(None) => self.listener = None,
             Err(error) => {
@@ -149,27 +152,26 @@ impl RelayEventFeed {
         .bind(self.store.now() - 600)
         .fetch_all(&self.store.pool)
         .await?;
-        self.announced.extend(seqs);
+        announce(&mut self.announced, &self.delivered, seqs);
         Ok(())
     }
 
     /// Reads what was announced, at most so many events in one go.
     async fn read_announced(&mut self) -> Result<Vec<StoredEvent>, StoreError> {
-        self.announced.retain(|seq| !self.delivered.contains(*seq));
-        self.announced.sort_unstable();
-        self.announced.dedup();
-        let count = self.announced.len().min(LISTEN_READ_EVENTS);
-        if count == 0 {
+        let next: Vec<i64> = self
+            .announced
+            .iter()
+            .copied()
+            .take(LISTEN_READ_EVENTS)
+            .collect();
+        if next.is_empty() {
             return Ok(Vec::new());
         }
-        match self
-            .store
-            .relay_events_by_seq(&self.announced[..count])
-            .await
-        {
+        match self.store.relay_events_by_seq(&next).await {
             Ok(events) => {
                 // All of them, the ones that were replaced or deleted meanwhile included.
-                for seq in self.announced.drain(..count) {
+                for seq in next {
+                    self.announced.remove(&seq);
                     self.last_seq = self.last_seq.max(seq);
                     self.delivered.insert(seq);
                 }
@@ -182,6 +184,15 @@ impl RelayEventFeed {
             }
         }
     }
+}
+
+/// Notes what is to be delivered and was not.
+fn announce(
+    announced: &mut BTreeSet<i64>,
+    delivered: &RecentSeqs,
+    seqs: impl IntoIterator<Item = i64>,
+) {
+    announced.extend(seqs.into_iter().filter(|seq| !delivered.contains(*seq)));
 }
 
 /// The numbers delivered last, bounded.
