@@ -99,19 +99,16 @@ pub(crate) fn push_conditions(
 ) {
     query.push("true");
     if let (Some(ids), false) = (&filter.ids, table.counters) {
-        let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.0.to_vec()).collect();
-        query.push(" and id = any (").push_bind(ids).push(")");
+        let ids = ids.iter().map(|id| id.0.to_vec());
+        push_any(query, "id", ids.collect());
     }
     if let Some(authors) = &filter.authors {
-        let authors: Vec<Vec<u8>> = authors.iter().map(|author| author.0.to_vec()).collect();
-        query
-            .push(" and pubkey = any (")
-            .push_bind(authors)
-            .push(")");
+        let authors = authors.iter().map(|author| author.0.to_vec());
+        push_any(query, "pubkey", authors.collect());
     }
     if let Some(kinds) = &filter.kinds {
-        let kinds: Vec<i32> = kinds.iter().map(|kind| i32::from(*kind)).collect();
-        query.push(" and kind = any (").push_bind(kinds).push(")");
+        let kinds = kinds.iter().map(|kind| i32::from(*kind));
+        push_any(query, "kind", kinds.collect());
     }
     if let (Some(since), false) = (filter.since, table.counters) {
         query.push(" and created_at >= ").push_bind(since);
@@ -148,6 +145,25 @@ pub(crate) fn push_conditions(
             .push(format_args!(" and coalesce({column} > "))
             .push_bind(now)
             .push(", true)");
+    }
+}
+
+/// Appends that a column has one of these values. One alone is put as such: only then does Postgres read
+/// an index in the order of what follows the column, and stop at the limit.
+fn push_any<T>(query: &mut QueryBuilder<Postgres>, column: &str, mut values: Vec<T>)
+where
+    T: Send + 'static + for<'q> sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres>,
+    Vec<T>: for<'q> sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres>,
+{
+    query.push(format_args!(" and {column} = "));
+    match (values.pop(), values.is_empty()) {
+        (Some(only), true) => {
+            query.push_bind(only);
+        }
+        (last, _) => {
+            values.extend(last);
+            query.push("any (").push_bind(values).push(")");
+        }
     }
 }
 

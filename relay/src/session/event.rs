@@ -10,10 +10,11 @@ use bigbrotr_core::message::{RelayMessage, ReplyPrefix};
 use bigbrotr_core::vanish::is_vanish_request;
 use bigbrotr_schema::error::StoreError;
 use bigbrotr_schema::store::PublishOutcome;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Session;
-use crate::limits::PUBLISH_TIMEOUT;
+use crate::limits::{PUBLISH_TIMEOUT, SMALL_EVENT_BYTES};
 use crate::outbox::Gone;
 use crate::policy::{self, Refusal};
 
@@ -135,15 +136,22 @@ fn not_stored(error: &StoreError) -> &'static str {
     }
 }
 
-/// Checks id and signature, off the async threads.
+/// Checks id and signature; of a large event off the async threads. Of a small one that takes less
+/// than going there and back.
 pub(super) async fn verify(event: Box<Event>) -> Result<Box<Event>, Refusal> {
-    let verified = tokio::task::spawn_blocking(move || event.verify().map(|()| event)).await;
-    match verified {
-        Ok(Ok(event)) => Ok(event),
-        Ok(Err(error)) => Err((ReplyPrefix::Invalid, why(&error).to_owned())),
-        // The runtime is on its way out.
-        Err(_) => Err((ReplyPrefix::Error, "the relay is shutting down".to_owned())),
-    }
+    let tags = event.tags.iter().flatten().map(String::len);
+    let verified = if event.content.len() + tags.sum::<usize>() <= SMALL_EVENT_BYTES {
+        event.verify().map(|()| event)
+    } else {
+        let verified = spawn_blocking(move || event.verify().map(|()| event)).await;
+        // Else the runtime is on its way out.
+        let shutting_down = |_| {
+            let text = "the relay is shutting down".to_owned();
+            (ReplyPrefix::Error, text)
+        };
+        verified.map_err(shutting_down)?
+    };
+    verified.map_err(|error| (ReplyPrefix::Invalid, why(&error).to_owned()))
 }
 
 fn why(error: &EventError) -> &'static str {

@@ -215,6 +215,62 @@ async fn colliding_tag_hashes_cost_no_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_crowd_each_is_told_what_became_of_its_own() {
+    let clock = ManualClock::new(T);
+    let (store, _database) =
+        test_store_with(DatabaseConfig::default(), Arc::new(clock.clone())).await;
+    let note = |n: u64, at: i64| {
+        EventMaker::new(T + at)
+            .content(at.to_string())
+            .sign(&keys(n))
+    };
+    let deleted = note(1, 1);
+    let deletion = EventMaker::new(T)
+        .kind(5)
+        .tag(["e", &deleted.id.to_string()]);
+    store.publish(&deletion.sign(&keys(1))).await.unwrap();
+    let vanish = EventMaker::new(T + 5).kind(62).tag(["relay", "ALL_RELAYS"]);
+    store.publish(&vanish.sign(&keys(2))).await.unwrap();
+    let profile = |at: i64| EventMaker::new(T + at).kind(0).content("me").sign(&keys(3));
+    store.publish(&profile(9)).await.unwrap();
+    let expires = (T - 1).to_string();
+    let expired = EventMaker::new(T).tag(["expiration", expires.as_str()]);
+
+    let mut crowd = vec![
+        (deleted, PublishOutcome::Deleted),
+        (note(2, 5), PublishOutcome::Vanished),
+        (note(2, 6), PublishOutcome::Stored),
+        (profile(8), PublishOutcome::Older),
+        (profile(10), PublishOutcome::Stored),
+        (expired.sign(&keys(4)), PublishOutcome::Expired),
+    ];
+    crowd.extend((0..300).map(|at| (note(5, at), PublishOutcome::Stored)));
+    let twice = note(6, 0);
+    let ready = Arc::new(tokio::sync::Barrier::new(crowd.len() + 3));
+    let mut tasks = JoinSet::new();
+    for (event, expected) in crowd {
+        let (store, ready) = (store.clone(), ready.clone());
+        tasks.spawn(async move {
+            ready.wait().await;
+            assert_eq!(store.publish(&event).await.unwrap(), expected, "{event:?}");
+            false
+        });
+    }
+    for _ in 0..3 {
+        let (store, ready, twice) = (store.clone(), ready.clone(), twice.clone());
+        tasks.spawn(async move {
+            ready.wait().await;
+            store.publish(&twice).await.unwrap() == PublishOutcome::Stored
+        });
+    }
+    let told = tasks.join_all().await;
+    assert_eq!(told.into_iter().filter(|is_stored| *is_stored).count(), 1);
+    let everything = OwnFilter::from_json(r#"{"kinds":[0,1]}"#).unwrap();
+    let found = store.query_relay_events(&everything, 1_000).await.unwrap();
+    assert_eq!(found.len(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_rust_nostr_cannot_hold_hides_no_others() {
     let (store, _database) = test_store().await;
     let database = RelayDatabase::new(store.clone(), []);

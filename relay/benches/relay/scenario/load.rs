@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 
 use crate::client::Client;
 use crate::corpus::{Corpus, Question};
@@ -77,30 +78,34 @@ async fn publish(relay: &Relay, corpus: &Arc<Corpus>) -> f64 {
     corpus.events.len() as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// Asks one kind of question on all connections; how many a second, and how many events each had.
+/// Asks one kind of question on all connections; how many a second were answered, and how many events
+/// each had. What is not answered when the time is up does not count.
 async fn ask(relay: &Relay, corpus: &Arc<Corpus>, question: Question) -> (f64, f64) {
     let within = Duration::from_secs(option("seconds", 8));
-    let (asked, events) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = || Arc::new(AtomicUsize::new(0));
+    let (asked, answered, events) = (counters(), counters(), counters());
     let clients = connect(relay).await;
-    let begun = Instant::now();
+    let end = Instant::now() + within;
     let mut tasks = JoinSet::new();
     for mut client in clients {
-        let (corpus, asked, events) = (corpus.clone(), asked.clone(), events.clone());
+        let (asked, answered, events) = (asked.clone(), answered.clone(), events.clone());
+        let corpus = corpus.clone();
         tasks.spawn(async move {
-            while begun.elapsed() < within {
+            loop {
                 let n = asked.fetch_add(1, Ordering::Relaxed);
-                let found = client.ask(corpus.question(question, n)).await;
+                let answer = client.ask(corpus.question(question, n));
+                let Ok(found) = timeout_at(end.into(), answer).await else {
+                    return;
+                };
+                answered.fetch_add(1, Ordering::Relaxed);
                 events.fetch_add(found, Ordering::Relaxed);
             }
         });
     }
     finish(tasks).await;
-    let seconds = begun.elapsed().as_secs_f64();
-    let asked = asked.load(Ordering::Relaxed) as f64;
-    (
-        asked / seconds,
-        events.load(Ordering::Relaxed) as f64 / asked,
-    )
+    let answered = answered.load(Ordering::Relaxed) as f64;
+    let events = events.load(Ordering::Relaxed) as f64;
+    (answered / within.as_secs_f64(), events / answered.max(1.0))
 }
 
 async fn connect(relay: &Relay) -> Vec<Client> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
+use futures_util::FutureExt;
 use sqlx::postgres::PgListener;
 
 use super::super::Store;
@@ -81,11 +82,12 @@ impl RelayEventFeed {
             if self.announced.is_empty() {
                 self.hear().await?;
             }
-            if let Some(listener) = self.listener.as_mut() {
-                while let Some(notification) = listener.next_buffered() {
-                    let seqs = notification.payload().parse::<i64>();
-                    announce(&mut self.announced, &self.delivered, seqs);
-                }
+            // All that has come by now: a commit announces its events one by one.
+            while self.listener.is_some()
+                && self.announced.len() < LISTEN_READ_EVENTS
+                && let Some(heard) = self.hear().now_or_never()
+            {
+                heard?;
             }
             let events = self.read_announced().await?;
             if !events.is_empty() {

@@ -66,11 +66,11 @@ impl Store {
     /// A request to vanish (NIP-62) works when it names all relays. Whoever knows the relay's
     /// address takes requests by [`Store::publish_vanish`].
     pub async fn publish(&self, event: &Event) -> Result<PublishOutcome, StoreError> {
-        // These lock whole keys. With others they would wait for each other.
-        if [KIND_DELETION, KIND_VANISH, KIND_GIFT_WRAP].contains(&event.kind) {
-            return self.publish_alone(event).await;
+        if goes_with_others(event) {
+            self.publish_together(event).await
+        } else {
+            self.publish_alone(event).await
         }
-        self.publish_together(event).await
     }
 
     /// Publishes a request to vanish (NIP-62) that names this relay: everything of its author up
@@ -81,6 +81,12 @@ impl Store {
         tx.commit().await?;
         Ok(outcome)
     }
+}
+
+/// Says whether an event may share a transaction. Deletions and what others may delete lock whole keys:
+/// two transactions of those would wait for each other.
+fn goes_with_others(event: &Event) -> bool {
+    ![KIND_DELETION, KIND_VANISH, KIND_GIFT_WRAP].contains(&event.kind)
 }
 
 /// Publishes within a transaction of the caller's.
@@ -99,6 +105,13 @@ async fn insert(
     now: i64,
     vanish: bool,
 ) -> Result<PublishOutcome, StoreError> {
+    if is_regular(event) {
+        let outcomes = publish_regular(connection, std::iter::once(event), now).await?;
+        return outcomes.into_iter().next().ok_or(StoreError::Corrupt {
+            what: "publish outcome",
+            reason: "none".to_owned(),
+        });
+    }
     let deletions = Deletions::of(event);
     let outcome: String = sqlx::query_scalar(
         "select publish_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
@@ -122,34 +135,34 @@ async fn insert(
     PublishOutcome::read(&outcome)
 }
 
-/// Publishes events in this order, in one statement: none that asks to delete or to vanish, and no
-/// gift wrap.
-pub(super) async fn publish_all<'a>(
+/// Says whether an event neither replaces another nor deletes any, nor is for others to delete.
+pub(super) fn is_regular(event: &Event) -> bool {
+    goes_with_others(event) && event.class() == KindClass::Regular
+}
+
+/// Publishes events, each of which [`is_regular`], in one statement.
+pub(super) async fn publish_regular<'a>(
     connection: &mut Link,
     events: impl Iterator<Item = &'a Event>,
     now: i64,
 ) -> Result<Vec<PublishOutcome>, StoreError> {
     let mut rows = Rows::default();
     events.for_each(|event| rows.push(event));
-    let outcomes: Vec<String> = sqlx::query_scalar(
-        "select publish_event(id, pubkey, created_at, kind, address, expires_at,
-            tag_hashes::bigint[], event, $9, '{}', '{}')
-         from (select * from unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::integer[],
-                $5::bytea[], $6::bigint[], $7::text[], $8::text[]) with ordinality
-            as e (id, pubkey, created_at, kind, address, expires_at, tag_hashes, event, n)
-            order by n) in_order",
-    )
-    .bind(rows.ids)
-    .bind(rows.pubkeys)
-    .bind(rows.created_at)
-    .bind(rows.kinds)
-    .bind(rows.addresses)
-    .bind(rows.expires_at)
-    .bind(rows.tag_hashes)
-    .bind(rows.events)
-    .bind(now)
-    .fetch_all(connection)
-    .await?;
+    if rows.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outcomes: Vec<String> =
+        sqlx::query_scalar("select publish_regular($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind(rows.ids)
+            .bind(rows.pubkeys)
+            .bind(rows.created_at)
+            .bind(rows.kinds)
+            .bind(rows.expires_at)
+            .bind(rows.tag_hashes)
+            .bind(rows.events)
+            .bind(now)
+            .fetch_all(connection)
+            .await?;
     let outcomes = outcomes.iter().map(|outcome| PublishOutcome::read(outcome));
     outcomes.collect()
 }
@@ -161,7 +174,6 @@ struct Rows {
     pubkeys: Vec<Vec<u8>>,
     created_at: Vec<i64>,
     kinds: Vec<i32>,
-    addresses: Vec<Option<Vec<u8>>>,
     expires_at: Vec<Option<i64>>,
     /// Each an array as Postgres writes them: there are no arrays of arrays of unlike lengths.
     tag_hashes: Vec<String>,
@@ -175,17 +187,17 @@ impl Rows {
         self.pubkeys.push(event.pubkey.0.to_vec());
         self.created_at.push(event.created_at);
         self.kinds.push(i32::from(event.kind));
-        self.addresses
-            .push(address(event).map(|hash| hash.to_vec()));
         self.expires_at.push(event.expiration());
         self.tag_hashes.push(format!("{{{}}}", hashes.join(",")));
         self.events.push(event.to_json());
     }
 }
 
-/// What orders events by the locks that publishing them takes: those of one address or id.
-pub(super) fn lock_key(event: &Event) -> [u8; 32] {
-    address(event).unwrap_or(event.id.0)
+/// What orders events by the locks that publishing them takes: those of one address or id. Regular
+/// events come first.
+pub(super) fn lock_key(event: &Event) -> (bool, [u8; 32]) {
+    let hash = address(event).unwrap_or(event.id.0);
+    (!is_regular(event), hash)
 }
 
 /// Hashes what a replaceable or addressable event replaces; `None` for other events.

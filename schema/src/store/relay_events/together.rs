@@ -109,8 +109,13 @@ impl Store {
 
     async fn try_batch(&self, batch: &[Waiting]) -> Result<Vec<PublishOutcome>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let events = batch.iter().map(|waiting| &waiting.event);
-        let outcomes = publish::publish_all(&mut tx, events, self.now()).await?;
+        let others = batch.partition_point(|waiting| publish::is_regular(&waiting.event));
+        let (regular, others) = batch.split_at(others);
+        let regular = regular.iter().map(|waiting| &waiting.event);
+        let mut outcomes = publish::publish_regular(&mut tx, regular, self.now()).await?;
+        for waiting in others {
+            outcomes.push(publish::publish(&mut tx, &waiting.event, self.now()).await?);
+        }
         tx.commit().await?;
         Ok(outcomes)
     }
