@@ -22,6 +22,7 @@ pub(super) use self::scan::{EventScan, Part};
 pub(super) use self::together::Publishing;
 pub use self::upkeep::RelayEventStatus;
 use super::Store;
+use super::served::Planning;
 use crate::error::StoreError;
 
 /// Where an event is stored, and its number there: in the order of arrival, roughly.
@@ -89,7 +90,7 @@ impl Store {
         within: Duration,
     ) -> Result<Vec<i64>, StoreError> {
         loop {
-            let mut reader = self.reader(within).await?;
+            let mut reader = self.reader(Planning::Once, within).await?;
             let seqs = sqlx::query_scalar(
                 "select seq from relay_events where seq > $1 order by seq desc limit $2",
             )

@@ -20,7 +20,7 @@ pub use self::feed::{ArchiveFeed, NumberRange};
 pub use self::indexes::ServedArchive;
 pub use self::mirror::MirrorStep;
 pub use self::query::{ScanBounds, ServedPage};
-pub(super) use self::readers::Readers;
+pub(super) use self::readers::{Planning, Readers};
 
 /// What one question reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
 
 use super::super::archive::read_event;
+use super::super::served::Planning;
 use super::super::{ServedFrom, bytes32};
 use super::{EventNumber, StoredEvent};
 use crate::error::StoreError;
@@ -70,6 +71,15 @@ impl EventScan<'_> {
         Ok(None)
     }
 
+    /// Says how this is to be planned: what names events is best read by their names, whatever else
+    /// it asks for.
+    pub(in crate::store) fn planning(&self) -> Planning {
+        match self.filter.ids {
+            Some(_) => Planning::Once,
+            None => Planning::Each,
+        }
+    }
+
     /// Returns the statement's plan as text.
     #[cfg(feature = "testing")]
     pub(in crate::store) async fn explain(
@@ -92,10 +102,8 @@ impl EventScan<'_> {
         let text = self.part == Part::Whole || self.look_again();
         let mut query = QueryBuilder::new(prefix);
         query.push(match self.from {
-            ServedFrom::Relay if text => {
-                "select seq, id, created_at, event::text as event, false as hidden from ("
-            }
-            ServedFrom::Relay => "select seq, id, created_at, '' as event, false as hidden from (",
+            ServedFrom::Relay if text => "select seq, id, created_at, event::text as event",
+            ServedFrom::Relay => "select seq, id, created_at, '' as event",
             ServedFrom::RelayBesideArchive => {
                 "select seq, id, created_at, event::text as event,
                     is_relay_event_hidden(id, pubkey, created_at, kind, event) as hidden from ("
@@ -107,7 +115,7 @@ impl EventScan<'_> {
             }
         });
         query.push(match (self.from, self.part) {
-            (ServedFrom::Relay, _) => "select seq, id, created_at, event from relay_events where ",
+            (ServedFrom::Relay, _) => ", false as hidden from relay_events where ",
             (ServedFrom::RelayBesideArchive, _) => "select * from relay_events where ",
             (ServedFrom::Archive, Part::Whole) => "select * from events where ",
             // Content may be long, and is in nobody's way.
@@ -136,9 +144,11 @@ impl EventScan<'_> {
         }
         query
             .push(" order by created_at desc, id limit ")
-            .push_bind(i64::try_from(self.most).unwrap_or(i64::MAX))
+            .push_bind(i64::try_from(self.most).unwrap_or(i64::MAX));
+        if self.from != ServedFrom::Relay {
             // Outermost, so that no event behind the limit is asked about.
-            .push(") found order by created_at desc, id");
+            query.push(") found order by created_at desc, id");
+        }
         query
     }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Postgres, QueryBuilder, Row};
 
 use super::super::{Link, Store, bytes32};
-use super::ServedFrom;
+use super::{Planning, ServedFrom};
 use crate::error::StoreError;
 use crate::filter_sql::{RELAY_EVENTS, SERVED_ARCHIVE, push_conditions};
 
@@ -46,7 +46,7 @@ impl Store {
             (false, false) => &[ServedFrom::Relay],
         };
         loop {
-            let mut reader = self.reader(within).await?;
+            let mut reader = self.reader(Planning::Each, within).await?;
             let connection = reader.connection();
             let counted = self.count_on(connection, tables, &filters, hll, most).await;
             if let Some(counted) = self.answered(reader, counted) {

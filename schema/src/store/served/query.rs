@@ -75,7 +75,9 @@ impl Store {
         rows: usize,
     ) -> Result<String, StoreError> {
         let scan = self.served_scan(from, filter, None, rows, Part::Whole);
-        let mut reader = self.reader(Duration::from_secs(10)).await?;
+        let mut reader = self
+            .reader(scan.planning(), Duration::from_secs(10))
+            .await?;
         scan.explain(reader.connection()).await
     }
 
@@ -85,7 +87,7 @@ impl Store {
         bounds: ScanBounds,
     ) -> Result<ServedPage, StoreError> {
         loop {
-            let mut reader = self.reader(bounds.within).await?;
+            let mut reader = self.reader(scan.planning(), bounds.within).await?;
             let mut page = ServedPage::default();
             let mut bytes = 0_usize;
             let next = scan.run(reader.connection(), |stored, matches| {

@@ -17,11 +17,28 @@ use super::super::{Link, Store};
 use crate::error::StoreError;
 use crate::limits::IDLE_READERS;
 
-/// What every reader is told: to change nothing, to take one core, to plan for the question's own
-/// values, and to wait for no compiler.
+/// What every reader is told: to change nothing, to take one core, and to wait for no compiler.
 const SETTINGS: &str = "set default_transaction_read_only = on; \
-    set max_parallel_workers_per_gather = 0; set jit = off; \
-    set plan_cache_mode = force_custom_plan";
+    set max_parallel_workers_per_gather = 0; set jit = off";
+
+/// How the database is to plan a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Planning {
+    /// For its own values.
+    Each,
+    /// Once for all questions of this form: there is but one good way for all of them, and planning
+    /// takes twice the time that reading a few events does.
+    Once,
+}
+
+impl Planning {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Each => "force_custom_plan",
+            Self::Once => "force_generic_plan",
+        }
+    }
+}
 
 /// The readers that nobody is using.
 #[derive(Debug, Default)]
@@ -34,6 +51,7 @@ pub(in crate::store) struct Readers {
 pub(in crate::store) struct Reader {
     connection: Link,
     within: Duration,
+    planning: Option<Planning>,
     /// Whether it has answered before: it may have died since.
     is_used: bool,
 }
@@ -52,17 +70,22 @@ impl Reader {
         &mut self.connection
     }
 
-    /// Tells the database how long a statement may take, where it does not know. The one who waits
-    /// has a clock of his own: this is for when he is gone, and need not be exact.
-    async fn allow(&mut self, within: Duration) -> Result<(), sqlx::Error> {
-        if self.within >= within && self.within / 2 <= within {
+    /// Tells the database how to plan a statement and how long it may take, where it does not know.
+    /// The one who waits has a clock of his own: this is for when he is gone, and need not be exact.
+    async fn prepare(&mut self, planning: Planning, within: Duration) -> Result<(), sqlx::Error> {
+        let is_known = self.within >= within && self.within / 2 <= within;
+        if is_known && self.planning == Some(planning) {
             return Ok(());
         }
-        let setting = format!("set statement_timeout = {}", within.as_millis().max(1));
-        sqlx::raw_sql(AssertSqlSafe(setting))
+        let settings = format!(
+            "set statement_timeout = {}; set plan_cache_mode = {}",
+            within.as_millis().max(1),
+            planning.setting(),
+        );
+        sqlx::raw_sql(AssertSqlSafe(settings))
             .execute(self.connection.raw())
             .await?;
-        self.within = within;
+        (self.within, self.planning) = (within, Some(planning));
         Ok(())
     }
 }
@@ -72,15 +95,25 @@ impl Readers {
     async fn take(
         &self,
         options: &PgConnectOptions,
+        planning: Planning,
         within: Duration,
     ) -> Result<Reader, StoreError> {
-        let idle = self.idle().pop();
-        if let Some(mut reader) = idle
-            && reader.allow(within).await.is_ok()
+        if let Some(mut reader) = self.next(planning)
+            && reader.prepare(planning, within).await.is_ok()
         {
             return Ok(reader);
         }
-        Box::pin(connect(options, within)).await
+        Box::pin(connect(options, planning, within)).await
+    }
+
+    /// Takes one that is idle, rather one that plans so.
+    fn next(&self, planning: Planning) -> Option<Reader> {
+        let mut idle = self.idle();
+        let fits = |reader: &Reader| reader.planning == Some(planning);
+        match idle.iter().rposition(fits) {
+            Some(n) => Some(idle.remove(n)),
+            None => idle.pop(),
+        }
     }
 
     /// Takes one back that has answered to the end.
@@ -115,7 +148,11 @@ impl Readers {
     }
 }
 
-async fn connect(options: &PgConnectOptions, within: Duration) -> Result<Reader, StoreError> {
+async fn connect(
+    options: &PgConnectOptions,
+    planning: Planning,
+    within: Duration,
+) -> Result<Reader, StoreError> {
     let mut connection = PgConnection::connect_with(options)
         .await
         .map_err(StoreError::Connect)?;
@@ -123,16 +160,21 @@ async fn connect(options: &PgConnectOptions, within: Duration) -> Result<Reader,
     let mut reader = Reader {
         connection: Link::own(connection),
         within: Duration::ZERO,
+        planning: None,
         is_used: false,
     };
-    reader.allow(within).await?;
+    reader.prepare(planning, within).await?;
     Ok(reader)
 }
 
 impl Store {
     /// Takes a connection that only reads.
-    pub(in crate::store) async fn reader(&self, within: Duration) -> Result<Reader, StoreError> {
-        let connecting = self.readers.take(&self.direct, within);
+    pub(in crate::store) async fn reader(
+        &self,
+        planning: Planning,
+        within: Duration,
+    ) -> Result<Reader, StoreError> {
+        let connecting = self.readers.take(&self.direct, planning, within);
         timeout(self.config.acquire_timeout, connecting)
             .await
             .unwrap_or(Err(StoreError::Connect(sqlx::Error::PoolTimedOut)))
