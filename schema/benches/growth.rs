@@ -25,6 +25,7 @@ use bigbrotr_schema::catalog::{Catalog, Entry};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::store::{RelayId, Sighting, Store};
+use bigbrotr_testkit::bench::option;
 use rand::seq::IndexedRandom;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -39,10 +40,10 @@ const SAMPLES: usize = 500;
 
 #[tokio::main]
 async fn main() {
-    let events: usize = support::option("events", 1_000_000);
+    let events: usize = option("events", 1_000_000);
     let folder = tempfile::tempdir().expect("a folder");
-    let given = support::option("url", String::new());
-    let data = support::option("data", folder.path().join("data"));
+    let given = option("url", String::new());
+    let data = option("data", folder.path().join("data"));
     let (server, url) = if given.is_empty() {
         let server = EmbeddedPostgres::start(EmbeddedConfig::new(data))
             .await
@@ -58,7 +59,7 @@ async fn main() {
         .expect("a connection");
     store.migrate().await.expect("migrations");
     let mut connection = PgConnection::connect(&url).await.expect("a connection");
-    match support::option("layout", "plain".to_owned()).as_str() {
+    match option("layout", "plain".to_owned()).as_str() {
         "plain" => {}
         "months" => connection
             .execute(include_str!("support/months.sql"))
@@ -67,7 +68,7 @@ async fn main() {
             .expect("a layout"),
         other => panic!("--layout {other}: expected plain or months"),
     }
-    let without: String = support::option("without-index", String::new());
+    let without: String = option("without-index", String::new());
     if !without.is_empty() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("drop index {without}")))
             .execute(&mut connection)
@@ -85,8 +86,8 @@ async fn main() {
         .filter(|stop| (there + 1..events).contains(stop))
         .collect();
     stops.push(events);
-    let corpus = support::option("corpus", events);
-    let mut lines = support::corpus(support::option("seed", 1), corpus);
+    let corpus = option("corpus", events);
+    let mut lines = support::corpus(option("seed", 1), corpus);
     let rollup = support::Rollup::start(&store);
     let mut written = Written::default();
     written.skip(&mut lines, there);

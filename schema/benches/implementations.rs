@@ -20,6 +20,7 @@ use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::store::Store;
+use bigbrotr_testkit::bench::option;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,10 +36,7 @@ type Sizes = BTreeMap<String, i64>;
 
 #[tokio::main]
 async fn main() {
-    let (events, seed) = (
-        support::option("events", 100_000),
-        support::option("seed", 1),
-    );
+    let (events, seed) = (option("events", 100_000), option("seed", 1));
     let folder = tempfile::tempdir().expect("a folder");
     let server = EmbeddedPostgres::start(EmbeddedConfig::new(folder.path().join("data")))
         .await

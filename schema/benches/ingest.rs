@@ -19,6 +19,7 @@ use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::store::{RelayId, Store};
+use bigbrotr_testkit::bench::option;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,7 +31,7 @@ const CONCURRENCY: usize = 16;
 
 #[tokio::main]
 async fn main() {
-    let count: usize = support::option("events", 100_000);
+    let count: usize = option("events", 100_000);
     let cores = std::thread::available_parallelism().expect("cores").get();
     let folder = tempfile::tempdir().expect("a folder");
     let server = EmbeddedPostgres::start(EmbeddedConfig::new(folder.path().join("data")))
@@ -46,7 +47,7 @@ async fn main() {
     .expect("a connection");
     store.migrate().await.expect("migrations");
 
-    let json: Vec<String> = support::corpus(support::option("seed", 1), count).collect();
+    let json: Vec<String> = support::corpus(option("seed", 1), count).collect();
     let raw: usize = json.iter().map(String::len).sum();
     let count = json.len() as f64;
     println!(

@@ -22,6 +22,7 @@ use bigbrotr_schema::catalog::{Catalog, CatalogError};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::store::{Document, Snapshot, Store};
+use bigbrotr_testkit::bench::option;
 use nostr::{EventBuilder, Keys, Kind, Tag, Timestamp};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -65,10 +66,10 @@ const QUESTIONS: [(&str, &str); 25] = [
 
 #[tokio::main]
 async fn main() {
-    let relays: usize = support::option("relays", 20_000);
-    let snapshots: usize = support::option("snapshots", 100);
-    let runs: usize = support::option("runs", 300);
-    let archived: f64 = support::option("archived", 0.6);
+    let relays: usize = option("relays", 20_000);
+    let snapshots: usize = option("snapshots", 100);
+    let runs: usize = option("runs", 300);
+    let archived: f64 = option("archived", 0.6);
     let folder = tempfile::tempdir().expect("a folder");
     let server = EmbeddedPostgres::start(EmbeddedConfig::new(folder.path().join("data")))
         .await

@@ -3,10 +3,11 @@
 //! [`population`] makes a deterministic, signed, realistic population of events; [`relay`] serves
 //! it over real sockets, healthy or with scripted faults; [`client`] is a small raw client;
 //! [`socks`] and [`proxy`] stand between the code under test and its targets, and a [`BlackHole`]
-//! answers nothing at all. Tests, benchmarks
+//! answers nothing at all; [`bench`](mod@bench) is for how benchmarks start. Tests, benchmarks
 //! and `bigbrotr demo` use it. Every server listens on loopback only, and every task ends when
 //! its owner is stopped or dropped.
 
+pub mod bench;
 pub mod black_hole;
 pub mod client;
 pub mod limits;

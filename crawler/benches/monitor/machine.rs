@@ -4,23 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 /// The unit of CPU times in `/proc`: the same on every Linux.
 const TICK: Duration = Duration::from_millis(10);
-
-/// Lets this process open as many files as it may at all; returns how many.
-pub(crate) fn raise_open_files() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if setrlimit(Resource::Nofile, raised).is_err() {
-        return limit.current.unwrap_or(u64::MAX);
-    }
-    limit.maximum.unwrap_or(u64::MAX)
-}
 
 /// Memory of this process, MB.
 #[derive(Debug, Clone, Copy)]

@@ -27,6 +27,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use bigbrotr_crawler::monitor::MonitorProgress;
+use bigbrotr_testkit::bench::{option, raise_open_files};
 use prometheus::Registry;
 
 use self::farm::Farm;
@@ -38,7 +39,7 @@ const PATIENCE: Duration = Duration::from_mins(15);
 
 #[tokio::main]
 async fn main() {
-    let open_files = machine::raise_open_files();
+    let open_files = raise_open_files();
     let soak: u64 = option("soak", 0);
     let relays: usize = option("relays", if soak > 0 { 500 } else { 5_000 });
     if std::env::args().any(|argument| argument == "--farm") {
@@ -58,19 +59,6 @@ async fn main() {
         compare(&database, &farm).await;
     }
     database.stop().await;
-}
-
-/// Returns the value of `--name` among the arguments, else the default.
-pub(crate) fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
-    let mut arguments = std::env::args().skip_while(|a| a != &format!("--{name}"));
-    match (arguments.next(), arguments.next()) {
-        (Some(_), Some(value)) => {
-            let value = value.parse().ok();
-            value.unwrap_or_else(|| panic!("the value of --{name} cannot be read"))
-        }
-        (Some(_), None) => panic!("--{name} needs a value"),
-        _ => default,
-    }
 }
 
 async fn measure(database: &Database, farm: &Farm) {

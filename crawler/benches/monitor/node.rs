@@ -14,6 +14,7 @@ use bigbrotr_crawler::monitor::{MonitorConfig, MonitorService};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::store::Store;
+use bigbrotr_testkit::bench::option;
 use futures_util::future::BoxFuture;
 use nostr::Keys;
 use prometheus::Registry;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::farm::Listed;
 use crate::mix::Found;
-use crate::option;
 
 /// What a name server on the Internet takes to answer.
 const DNS_LATENCY: Duration = Duration::from_millis(20);

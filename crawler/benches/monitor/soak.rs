@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bigbrotr_crawler::monitor::MonitorConfig;
+use bigbrotr_testkit::bench::option;
 
 use crate::farm::Farm;
 use crate::machine::Memory;
 use crate::node::{self, Database, Node};
-use crate::option;
 
 /// What memory may grow by between the second quarter of a run and the last, of its size, to
 /// count as flat.

@@ -6,10 +6,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use bigbrotr_core::clock::{Clock, SystemClock};
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
+use bigbrotr_testkit::bench::{flag, option};
 use bigbrotr_testkit::population::Corpus;
 use bigbrotr_testkit::{SimEvent, SimRelay, SimRelayConfig};
-
-use crate::{flag, option};
 
 /// A part of the population that relays do not keep: ephemeral events. A little more is made.
 const SPARE: f64 = 1.06;

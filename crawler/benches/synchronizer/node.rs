@@ -7,9 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bigbrotr_core::relay_url::RelayUrl;
+use bigbrotr_testkit::bench::option;
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::option;
 
 /// How long the node may take to end.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -2,12 +2,12 @@
 
 mod tail;
 
+use bigbrotr_testkit::bench::option;
 use serde_json::{Value, json};
 
 pub(crate) use self::tail::run as tail;
 use crate::database::Server;
 use crate::farm::{Farm, Plan, Traffic};
-use crate::option;
 use crate::run::Run;
 
 /// A second relay with the same events.

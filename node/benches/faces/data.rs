@@ -8,10 +8,11 @@ use bigbrotr_core::event::Event;
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::store::{RelayId, Sighting, Store};
+use bigbrotr_testkit::bench::option;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::questions::Keys;
-use crate::support::{self, NOW, Rollup, option};
+use crate::support::{self, NOW, Rollup};
 
 /// Events in one transaction: ten pages.
 const BATCH: usize = 5_000;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bigbrotr_core::clock::SharedClock;
 use bigbrotr_core::event::Event;
+use bigbrotr_testkit::bench::option;
 use tokio::task::JoinSet;
 
 use self::customer::Customer;
 use crate::questions::Set;
 use crate::served::Faces;
-use crate::support::option;
 use crate::timing::Timing;
 
 /// What jobs ask, in turns: one question of each sort, with parameters that change.

@@ -39,10 +39,10 @@ use bigbrotr_schema::catalog::Catalog;
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::store::Store;
+use bigbrotr_testkit::bench::option;
 
 use self::clock::ShiftedClock;
 use self::served::Faces;
-use self::support::option;
 
 #[tokio::main]
 async fn main() {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bigbrotr_schema::catalog::{CATALOG, Catalog, Entry};
+use bigbrotr_testkit::bench::option;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::support::option;
 
 /// Different values of one parameter, and different pages of one list.
 const VARIANTS: usize = 400;

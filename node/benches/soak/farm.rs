@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bigbrotr_core::clock::{Clock, SystemClock};
 use bigbrotr_core::event::EventId;
+use bigbrotr_testkit::bench::option;
 use bigbrotr_testkit::population::{Corpus, EventMaker, Generator, author_keys};
 use bigbrotr_testkit::relay::TestAuthority;
 use bigbrotr_testkit::relay::TlsConfig;
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::mix::Role;
-use crate::option;
 
 /// Seed of everything.
 const SEED: u64 = 8;

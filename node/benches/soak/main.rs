@@ -30,7 +30,7 @@ mod verdict;
 
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use bigbrotr_testkit::bench::raise_open_files;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -44,30 +44,5 @@ async fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
-}
-
-/// Returns the value of `--name` among the arguments, else the default.
-fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
-    let mut arguments = std::env::args().skip_while(|a| a != &format!("--{name}"));
-    match (arguments.next(), arguments.next()) {
-        (Some(_), Some(value)) => {
-            let value = value.parse().ok();
-            value.unwrap_or_else(|| panic!("the value of --{name} cannot be read"))
-        }
-        (Some(_), None) => panic!("--{name} needs a value"),
-        _ => default,
-    }
-}
-
-/// Lets this process and its children open as many files as they may at all.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        eprintln!("open files stay as they are: {error}");
     }
 }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bigbrotr_testkit::bench::option;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::database::Database;
 use crate::farm::{self, Farm, Role};
 use crate::load::{Load, Tally};
 use crate::node::Node;
-use crate::option;
 use crate::report;
 use crate::sample::Sample;
 use crate::verdict::{self, Verdict};

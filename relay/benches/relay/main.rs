@@ -27,7 +27,7 @@ mod tool;
 
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use bigbrotr_testkit::bench::{flag, option, raise_open_files};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,34 +48,4 @@ async fn main() -> ExitCode {
     };
     println!("result {result}");
     ExitCode::SUCCESS
-}
-
-/// Says whether `--name` is among the arguments.
-fn flag(name: &str) -> bool {
-    std::env::args().any(|argument| argument == format!("--{name}"))
-}
-
-/// Returns the value of `--name` among the arguments.
-fn given<T: std::str::FromStr>(name: &str) -> Option<T> {
-    let mut arguments = std::env::args().skip_while(|a| a != &format!("--{name}"));
-    arguments.next()?;
-    let value = arguments.next()?.parse().ok();
-    Some(value.unwrap_or_else(|| panic!("the value of --{name} cannot be read")))
-}
-
-/// Returns the value of `--name` among the arguments, else the default.
-fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
-    given(name).unwrap_or(default)
-}
-
-/// Lets this process and its children open as many files as they may at all.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        eprintln!("open files stay as they are: {error}");
-    }
 }

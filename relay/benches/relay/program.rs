@@ -12,9 +12,8 @@ use bigbrotr_core::clock::SystemClock;
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use bigbrotr_schema::store::Store;
+use bigbrotr_testkit::bench::{given, option};
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::{given, option};
 
 /// How long a relay may take to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);

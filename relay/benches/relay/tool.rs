@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use bigbrotr_testkit::bench::{given, option};
 use serde_json::Value;
 
 use crate::program::Relay;
-use crate::{given, option};
 
 /// Lets it measure a relay: how many of its messages were answered in a second, from when all its
 /// connections were there.

@@ -18,19 +18,6 @@ use tokio_util::task::TaskTracker;
 /// When the newest event of every benchmark was made: Unix seconds.
 pub(crate) const NOW: i64 = 1_750_000_000;
 
-/// Returns the value of `--name` among the arguments, else the default.
-pub(crate) fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
-    let mut arguments = std::env::args().skip_while(|a| a != &format!("--{name}"));
-    match (arguments.next(), arguments.next()) {
-        (Some(_), Some(value)) => {
-            let value = value.parse().ok();
-            value.unwrap_or_else(|| panic!("the value of --{name} cannot be read"))
-        }
-        (Some(_), None) => panic!("--{name} needs a value"),
-        _ => default,
-    }
-}
-
 /// Opens the corpus of so many events, made and signed first if it is not there: about 2 minutes
 /// and 780 MB for a million.
 pub(crate) fn corpus(seed: u64, events: usize) -> impl Iterator<Item = String> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bigbrotr_core::clock::{Clock, SystemClock};
+use bigbrotr_testkit::bench::option;
 use bigbrotr_testkit::population::author_keys;
 use bigbrotr_testkit::{EventMaker, TestClient};
 use serde_json::{Value, json};
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use super::round;
 use crate::database::{Database, Server};
 use crate::farm::{Farm, Listed, Plan};
-use crate::option;
 use crate::run::Run;
 
 /// How often the archive is looked at: the latencies are that much too long at most.

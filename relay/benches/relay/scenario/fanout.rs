@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bigbrotr_core::event::Event;
+use bigbrotr_testkit::bench::option;
 use nostr::{EventBuilder, Keys, Kind, Tag};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::quantile;
 use crate::client::Client;
-use crate::option;
 use crate::program::{Database, Relay};
 
 /// How long a subscriber waits for a report that does not come.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use bigbrotr_testkit::bench::option;
 use serde_json::{Map, Value, json};
 
 use crate::client::Client;
-use crate::option;
 use crate::program::{Database, Relay};
 
 pub(crate) async fn run() -> Value {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bigbrotr_testkit::bench::option;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use crate::client::Client;
 use crate::corpus::{Corpus, Question};
-use crate::option;
 use crate::program::{Database, Relay};
 use crate::tool;
 
