@@ -18,13 +18,13 @@ begin
     ), judged as (
         select g.*, case
             when g.expires_at <= publish_regular.now then 'expired'
-            when g.is_repeated or exists (select from relay_events e where e.id = g.id)
-                then 'duplicate'
+            when exists (select from relay_events e where e.id = g.id) then 'duplicate'
             when exists (select from relay_tombstones t where t.target = g.id and t.pubkey = g.pubkey)
                 then 'deleted'
             when exists (select from relay_vanished v
                     where v.pubkey = g.pubkey and v.vanished_at >= g.created_at)
                 then 'vanished'
+            when g.is_repeated then 'duplicate'
             end as refusal
         from given g
     ), remembered as (

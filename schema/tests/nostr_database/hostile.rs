@@ -237,6 +237,7 @@ async fn of_a_crowd_each_is_told_what_became_of_its_own() {
     let expired = EventMaker::new(T).tag(["expiration", expires.as_str()]);
 
     let mut crowd = vec![
+        (deleted.clone(), PublishOutcome::Deleted),
         (deleted, PublishOutcome::Deleted),
         (note(2, 5), PublishOutcome::Vanished),
         (note(2, 6), PublishOutcome::Stored),
