@@ -19,8 +19,8 @@ const PLAY: f64 = 12.0;
 /// twenty minutes to be given up.
 const SHORTEST: f64 = 40.0 * 60.0;
 
-/// Database connections: both pools, and those that listen.
-const DATABASE_CONNECTIONS: f64 = 16.0 + 8.0 + 8.0;
+/// Database connections: both pools, the readers, and those that listen.
+const DATABASE_CONNECTIONS: f64 = 16.0 + 8.0 + 8.0 + 8.0;
 
 /// Relays that lie about what they have, each with as many ids noted as are noted of one.
 const PROMISED: f64 = 10.0 * 20_000.0;
