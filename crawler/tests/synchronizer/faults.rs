@@ -3,28 +3,46 @@
 
 use std::time::Duration;
 
+use bigbrotr_core::event::Event;
+use bigbrotr_testkit::SimRelay;
 use bigbrotr_testkit::population::InvalidEvents;
 use bigbrotr_testkit::relay::faults::{ConnectionFault, Fault, Order, ReadFault};
 
-use super::support::{World, config, keys, note, notes, now, relay_with, until};
+use super::support::{Running, World, config, keys, note, notes, now, relay_with, until};
 
 /// A relay with this fault is never believed to be covered while it has the fault; afterwards
 /// it is, and the archive is right.
 async fn is_never_believed(fault: impl Into<Fault>) {
+    is_never_believed_to_have(notes(21, 120, 20), fault).await;
+}
+
+/// As [`is_never_believed`], of a relay with these events.
+async fn is_never_believed_to_have(events: Vec<Event>, fault: impl Into<Fault>) {
     let fault = fault.into();
-    let relay = relay_with(notes(21, 120, 20), [fault.clone()]).await;
+    let relay = relay_with(events, [fault.clone()]).await;
     let world = World::of(&[&relay]).await;
     let running = world.start(config());
-    until("some turns have failed", async || {
-        running.metric("bigbrotr_synchronizer_turns_total") >= 2.0
-    })
-    .await;
-    assert!(!world.is_covered(&relay).await, "{fault:?}");
+    is_not_covered_after(2.0, &running, &world, &relay, &fault).await;
     relay.clear_faults();
     world.covered(&relay, now()).await;
     world.assert_holds(&[&relay]).await;
     assert_eq!(world.gapped().await, 0, "{fault:?}");
     running.stop().await;
+}
+
+/// So many turns leave the relay uncovered.
+async fn is_not_covered_after(
+    turns: f64,
+    running: &Running,
+    world: &World,
+    relay: &SimRelay,
+    fault: &Fault,
+) {
+    until("some turns have failed", async || {
+        running.metric("bigbrotr_synchronizer_turns_total") >= turns
+    })
+    .await;
+    assert!(!world.is_covered(relay).await, "{fault:?}");
 }
 
 /// A relay with this fault from the second question on: what the first page proved stays.
@@ -110,27 +128,16 @@ async fn a_busy_relay_that_answers_nothing_to_broad_filters_is_never_believed() 
     // Its newest events come now: they say nothing of what was there before.
     let newest = now();
     let events = (0..120).map(|n| note(24, newest + 20 - n, n)).collect();
-    let relay = relay_with(events, [ReadFault::EmptyForBroad]).await;
-    let world = World::of(&[&relay]).await;
-    let running = world.start(config());
-    until("some turns have failed", async || {
-        running.metric("bigbrotr_synchronizer_turns_total") >= 2.0
-    })
-    .await;
-    assert!(!world.is_covered(&relay).await);
-    running.stop().await;
+    is_never_believed_to_have(events, ReadFault::EmptyForBroad).await;
 }
 
 /// As [`is_never_believed`], for faults that make up events which are true.
 async fn is_never_believed_though_more_is_archived(fault: ReadFault) {
-    let relay = relay_with(notes(23, 20, 20), [fault]).await;
+    let fault = Fault::from(fault);
+    let relay = relay_with(notes(23, 20, 20), [fault.clone()]).await;
     let world = World::of(&[&relay]).await;
     let running = world.start(config());
-    until("a turn has failed", async || {
-        running.metric("bigbrotr_synchronizer_turns_total") >= 1.0
-    })
-    .await;
-    assert!(!world.is_covered(&relay).await);
+    is_not_covered_after(1.0, &running, &world, &relay, &fault).await;
     relay.clear_faults();
     world.covered(&relay, now()).await;
     let archived = world.provenance().await;

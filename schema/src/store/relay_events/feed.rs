@@ -122,8 +122,8 @@ impl RelayEventFeed {
         };
         match listener.try_recv().await {
             Ok(Some(notification)) => {
-                let seqs = notification.payload().parse::<i64>();
-                announce(&mut self.announced, &self.delivered, seqs);
+                let seq = notification.payload().parse::<i64>();
+                announce(&mut self.announced, &self.delivered, seq);
             }
             Ok(None) => self.listener = None,
             Err(error) => {

@@ -42,7 +42,7 @@ pub enum PublishOutcome {
 }
 
 impl PublishOutcome {
-    /// Reads what `publish_event` says.
+    /// Reads what `publish_event` and `publish_regular` say.
     fn read(text: &str) -> Result<Self, StoreError> {
         match text {
             "stored" => Ok(Self::Stored),
