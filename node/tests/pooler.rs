@@ -107,4 +107,8 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
         .filter(|line| line.contains("prepared statement") || line.contains("bind message"))
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(
+        !log.contains("there is no transaction in progress"),
+        "{log}"
+    );
 }
