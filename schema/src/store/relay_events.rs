@@ -90,7 +90,7 @@ impl Store {
         within: Duration,
     ) -> Result<Vec<i64>, StoreError> {
         loop {
-            let mut reader = self.reader(Planning::Each, within).await?;
+            let mut reader = self.reader(Planning::Once, within).await?;
             let seqs = sqlx::query_scalar(
                 "select seq from relay_events where seq > $1 order by seq desc limit $2",
             )
