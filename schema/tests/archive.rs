@@ -254,6 +254,13 @@ async fn an_event_is_new_once_and_seen_by_each_relay_once(implementation: &str) 
             .len(),
         1
     );
+    // One transaction may be given an event twice, too.
+    let [one, other] = &population(2, 2)[..] else {
+        panic!("two events");
+    };
+    let given = [one, other, one];
+    let archived = archive.store.insert_events(&given, &[]).await.unwrap();
+    assert_eq!(archived.new_events, 2);
 }
 
 async fn invalid_events_are_refused_counted_and_leave_no_trace(implementation: &str) {

@@ -126,7 +126,8 @@ async fn floods_of_subscriptions_counts_and_reconciliations_are_bounded() {
         limits.max_reconcile_events = 1_000;
     })
     .await;
-    let archived: Vec<Event> = (0..600).map(|n| note(now() - 5_000 - n, "x")).collect();
+    let at = now() - 5_000;
+    let archived: Vec<Event> = (0..600).map(|n| note(at - n, "x")).collect();
     relay.archive(&archived).await;
     let mut good = WellBehaved::on(&relay).await;
     let mut floods = tokio::task::JoinSet::new();
@@ -178,7 +179,8 @@ async fn reconciliations_share_a_bounded_memory() {
         config.limits.max_reconcile_events_in_all = 1_000;
     })
     .await;
-    let archived: Vec<Event> = (0..600).map(|n| note(now() - 5_000 - n, "x")).collect();
+    let at = now() - 5_000;
+    let archived: Vec<Event> = (0..600).map(|n| note(at - n, "x")).collect();
     relay.archive(&archived).await;
     let mut answers = Vec::new();
     let mut clients = Vec::new();

@@ -58,8 +58,8 @@ impl ArchivedEvents {
 
 impl Store {
     /// Archives verified events and sightings in one transaction, idempotently. Sightings may
-    /// name events of this call or archived ones; the numbers of these are not trusted. Each event
-    /// may be given once.
+    /// name events of this call or archived ones; the numbers of these are not trusted. An event that
+    /// is given twice is archived once.
     ///
     /// # Errors
     /// Those of the database; the transaction has no effect then. Other processes may archive the
@@ -89,6 +89,7 @@ impl Store {
         // The same order everywhere, so that concurrent writers of the same events wait for each
         // other and do not deadlock.
         events.sort_unstable_by_key(|event| (event.created_at, event.id));
+        events.dedup_by_key(|event| event.id);
         let mut collisions = 0;
         let archived = loop {
             let written = self
