@@ -95,3 +95,61 @@ async fn an_index_that_was_left_half_built_is_built_anew() {
     store.build_served_archive(wanted).await.unwrap();
     assert!(store.has_served_archive(wanted).await.unwrap());
 }
+
+/// Twenty thousand events of the relay's own, all of one author and one kind: whoever else is asked
+/// for is not there.
+const FILL_RELAY: &str = "
+    insert into relay_events (created_at, kind, id, pubkey, received_at, tag_hashes, event)
+    select 1700000000 + n, 30166, sha256(n::text::bytea), sha256('p'), 1700000000, '{}',
+        to_json('event number ' || n)
+    from generate_series(1, 20000) n";
+
+#[tokio::test]
+async fn what_is_planned_once_is_read_by_its_index_whatever_the_relay_holds() {
+    let (store, _database) = test_store().await;
+    let key = "0".repeat(64);
+    let questions = [
+        (format!(r#"{{"ids":["{key}"]}}"#), "relay_events_id_key"),
+        (format!(r#"{{"authors":["{key}"]}}"#), "relay_events_pubkey"),
+        (
+            format!(r#"{{"authors":["{key}"],"since":1700000100,"until":1700000200}}"#),
+            "relay_events_pubkey",
+        ),
+        (r#"{"kinds":[1042]}"#.into(), "relay_events_kind"),
+        (
+            r#"{"kinds":[1042],"until":1700000200}"#.into(),
+            "relay_events_kind",
+        ),
+        (
+            r#"{"since":1700000100,"until":1700000200}"#.into(),
+            "relay_events_newest",
+        ),
+        ("{}".into(), "relay_events_newest"),
+    ];
+    // Empty, full and not known to be, and known.
+    for step in ["", FILL_RELAY, "analyze relay_events"] {
+        if !step.is_empty() {
+            execute(&store, step).await;
+        }
+        for (json, index) in &questions {
+            for from in [ServedFrom::Relay, ServedFrom::RelayBesideArchive] {
+                let plan = plan(&store, from, json).await;
+                let by_index = format!("Index Scan using {index} on");
+                assert!(plan.contains(&by_index), "{step:?} {json}\n{plan}");
+                let is_in_order = !plan.contains("Sort") || json.contains("ids");
+                assert!(is_in_order, "{step:?} {json}\n{plan}");
+                // No values: it is the plan for all.
+                assert!(!plan.contains("00000000"), "{step:?} {json}\n{plan}");
+            }
+        }
+    }
+    // What one plan cannot be right for is planned each time.
+    for json in [
+        format!(r#"{{"authors":["{key}"],"kinds":[1]}}"#),
+        r#"{"kinds":[1,7]}"#.into(),
+        r##"{"#t":["x"]}"##.into(),
+    ] {
+        let plan = plan(&store, ServedFrom::Relay, &json).await;
+        assert!(!plan.contains('$'), "{json}\n{plan}");
+    }
+}

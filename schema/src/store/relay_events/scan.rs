@@ -4,7 +4,7 @@
 //! of the archive may not be served is told by the database for each event that a scan meets, and
 //! not by a condition: so the planner has nothing to choose but the index that the filter needs.
 
-use bigbrotr_core::event::{Event, EventId};
+use bigbrotr_core::event::{Event, EventId, Pubkey};
 use bigbrotr_core::filter::Filter;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
@@ -72,25 +72,61 @@ impl EventScan<'_> {
     }
 
     /// Says how this is to be planned: what names events is best read by their names, whatever else
-    /// it asks for.
+    /// it asks for, and the newest by the index that has them in their order.
     pub(in crate::store) fn planning(&self) -> Planning {
-        match self.filter.ids {
-            Some(_) => Planning::Once,
-            None => Planning::Each,
+        if self.filter.ids.is_some() || self.newest().is_some() {
+            Planning::Once
+        } else {
+            Planning::Each
         }
     }
 
-    /// Returns the statement's plan as text.
+    /// Whose newest events are asked for, if it is the relay's own events by nothing else.
+    fn newest(&self) -> Option<Newest> {
+        let filter = self.filter;
+        let is_more = filter.ids.is_some() || !filter.tags.is_empty() || filter.search.is_some();
+        if self.from == ServedFrom::Archive || is_more {
+            return None;
+        }
+        match (&filter.authors, &filter.kinds) {
+            (None, None) => Some(Newest::Any),
+            (Some(authors), None) if authors.len() == 1 => authors.first().map(Newest::author),
+            (None, Some(kinds)) if kinds.len() == 1 => kinds.first().map(Newest::kind),
+            _ => None,
+        }
+    }
+
+    /// Returns the statement's plan as text. Where it is planned once, that is a plan for any values.
     #[cfg(feature = "testing")]
     pub(in crate::store) async fn explain(
         &self,
         connection: &mut Link,
     ) -> Result<String, StoreError> {
-        let lines: Vec<String> = self
-            .statement("explain (costs off) ")
-            .build_query_scalar()
-            .fetch_all(connection)
-            .await?;
+        let lines: Vec<String> = match self.planning() {
+            Planning::Each => {
+                let mut explain = self.statement("explain (costs off) ");
+                explain.build_query_scalar().fetch_all(connection).await?
+            }
+            Planning::Once => {
+                let mut statement = self.statement("prepare explained as ");
+                let statement = statement.sql().as_str().to_owned();
+                let run = async |connection: &mut Link, sql: &str| {
+                    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+                    sqlx::raw_sql(sql).fetch_all(connection.raw()).await
+                };
+                run(connection, &statement).await?;
+                let values: String = sqlx::query_scalar(
+                    "select array_to_string(array_fill('null'::text, array[cardinality(parameter_types)]), ',')
+                     from pg_prepared_statements where name = 'explained'",
+                )
+                .fetch_one(&mut *connection)
+                .await?;
+                let explain = format!("explain (costs off) execute explained ({values})");
+                let rows = run(connection, &explain).await?;
+                run(connection, "deallocate explained").await?;
+                rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?
+            }
+        };
         Ok(lines.join("\n"))
     }
 
@@ -115,8 +151,8 @@ impl EventScan<'_> {
             }
         });
         query.push(match (self.from, self.part) {
-            (ServedFrom::Relay, _) => ", false as hidden from relay_events where ",
-            (ServedFrom::RelayBesideArchive, _) => "select * from relay_events where ",
+            (ServedFrom::Relay, _) => ", false as hidden from ",
+            (ServedFrom::RelayBesideArchive, _) => "select * from ",
             (ServedFrom::Archive, Part::Whole) => "select * from events where ",
             // Content may be long, and is in nobody's way.
             (ServedFrom::Archive, Part::Id) => {
@@ -124,7 +160,17 @@ impl EventScan<'_> {
                  from events where "
             }
         });
+        let newest = self.newest();
+        if self.from != ServedFrom::Archive {
+            query.push(match newest {
+                Some(_) => "(select * from relay_events where ",
+                None => "relay_events where ",
+            });
+        }
         push_conditions(&mut query, table(self.from), self.filter, self.now);
+        if let Some(newest) = newest {
+            newest.push_rarity(&mut query);
+        }
         if let Some((first, last)) = self.range {
             query
                 .push(" and num between ")
@@ -142,9 +188,15 @@ impl EventScan<'_> {
                 .push_bind(id.0.to_vec())
                 .push(")");
         }
-        query
-            .push(" order by created_at desc, id limit ")
-            .push_bind(i64::try_from(self.most).unwrap_or(i64::MAX));
+        query.push(" order by created_at desc, id limit ");
+        if newest.is_some() {
+            // A plan for any limit would be one for a tenth of the table.
+            let about = u32::try_from(self.most).map(|most| u64::from(most).next_power_of_two());
+            query
+                .push(about.unwrap_or(i64::MAX.unsigned_abs()))
+                .push(") newest order by created_at desc, id limit ");
+        }
+        query.push_bind(i64::try_from(self.most).unwrap_or(i64::MAX));
         if self.from != ServedFrom::Relay {
             // Outermost, so that no event behind the limit is asked about.
             query.push(") found order by created_at desc, id");
@@ -169,6 +221,47 @@ impl EventScan<'_> {
         }
         Ok((stored, matches))
     }
+}
+
+/// Whose newest events: what an index begins with, before the time.
+#[derive(Clone, Copy)]
+enum Newest {
+    Any,
+    Author(Pubkey),
+    Kind(i32),
+}
+
+impl Newest {
+    fn author(author: &Pubkey) -> Self {
+        Self::Author(*author)
+    }
+
+    fn kind(kind: &u16) -> Self {
+        Self::Kind(i32::from(*kind))
+    }
+
+    /// Appends, where the statement is planned without its values, what keeps the planner to the
+    /// index: it would take the author, or kind, for any of those that there are, and where nearly
+    /// all events are one author's, would look for all others among everybody's newest. A range of
+    /// unknown ends it takes for a two-hundredth.
+    fn push_rarity(self, query: &mut QueryBuilder<Postgres>) {
+        match self {
+            Self::Any => {}
+            Self::Author(author) => push_range(query, "pubkey", author.0.to_vec()),
+            Self::Kind(kind) => push_range(query, "kind", kind),
+        }
+    }
+}
+
+fn push_range<T>(query: &mut QueryBuilder<Postgres>, column: &str, only: T)
+where
+    T: Clone + Send + 'static + for<'q> sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres>,
+{
+    query
+        .push(format_args!(" and {column} between "))
+        .push_bind(only.clone())
+        .push(" and ")
+        .push_bind(only);
 }
 
 fn table(from: ServedFrom) -> &'static EventTable {

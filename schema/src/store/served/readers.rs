@@ -26,16 +26,22 @@ const SETTINGS: &str = "set default_transaction_read_only = on; \
 pub(in crate::store) enum Planning {
     /// For its own values.
     Each,
-    /// Once for all questions of this form: there is but one good way for all of them, and planning
-    /// takes twice the time that reading a few events does.
+    /// Once for all questions of this form: there is but one good way for all of them, which is an
+    /// index, and planning takes twice the time that reading a few events does.
     Once,
 }
 
 impl Planning {
-    fn setting(self) -> &'static str {
+    fn settings(self) -> &'static str {
         match self {
-            Self::Each => "force_custom_plan",
-            Self::Once => "force_generic_plan",
+            Self::Each => {
+                "set plan_cache_mode = force_custom_plan; \
+                 set enable_seqscan = on; set enable_bitmapscan = on"
+            }
+            Self::Once => {
+                "set plan_cache_mode = force_generic_plan; \
+                 set enable_seqscan = off; set enable_bitmapscan = off"
+            }
         }
     }
 }
@@ -78,9 +84,9 @@ impl Reader {
             return Ok(());
         }
         let settings = format!(
-            "set statement_timeout = {}; set plan_cache_mode = {}",
+            "set statement_timeout = {}; {}",
             within.as_millis().max(1),
-            planning.setting(),
+            planning.settings(),
         );
         sqlx::raw_sql(AssertSqlSafe(settings))
             .execute(self.connection.raw())
