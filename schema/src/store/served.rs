@@ -6,7 +6,8 @@
 //!
 //! # Security
 //! The filters are a stranger's. Every question has a time, after which the database gives up, and
-//! a number of rows; it gets one core, and is planned for its own values.
+//! a number of rows; it gets one core, and is planned for its own values unless one plan is right for
+//! all.
 
 mod count;
 mod feed;
