@@ -4,6 +4,8 @@ import WebSocket from 'ws'
 
 // Generous: machines are busy, and what is silent on purpose is asked with less.
 const SILENCE_MS = 300_000
+// Some relays answer some events with nothing, dozens of them; they answer the others in a millisecond.
+const NO_OK_MS = 3_000
 
 /** Connects; `ask` and `publish` answer once the relay has, or with {silent: true}. */
 export async function open(url) {
@@ -74,9 +76,9 @@ export async function publishAll(relay, events, width) {
   const results = []
   for (let n = 0; n < events.length; n += width) {
     const some = events.slice(n, n + width)
-    const answers = await Promise.all(some.map(event => relay.publish(event, 15_000)))
+    const answers = await Promise.all(some.map(event => relay.publish(event, NO_OK_MS)))
     for (const [at, event] of some.entries()) {
-      results.push(answers[at].taken === undefined ? await relay.publish(event, 15_000) : answers[at])
+      results.push(answers[at].taken === undefined ? await relay.publish(event, NO_OK_MS) : answers[at])
     }
   }
   return results

@@ -153,3 +153,16 @@ fn a_reader_that_is_gone_ends_neither_a_command_nor_the_node() {
     assert!(lines.any(|line| line.contains("the node has stopped")));
     assert!(node.wait().unwrap().success());
 }
+
+#[test]
+fn a_database_where_nobody_listens_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let (done, _, stderr) = output(
+        bigbrotr(folder.path())
+            .env("BIGBROTR__DATABASE__ACQUIRE_TIMEOUT", "1s")
+            .args(["--database-url", "postgres://admin:x@127.0.0.1:1/bigbrotr"])
+            .args(["query", "events.stats"]),
+    );
+    assert!(!done.status.success(), "{stderr}");
+    assert!(stderr.contains("refused"), "{stderr}");
+}

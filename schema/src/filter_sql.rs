@@ -67,12 +67,15 @@ pub(crate) const SERVED_ARCHIVE: EventTable = EventTable {
     tag_hashes: Some("event_tag_hashes(tags)"),
     tags: None,
     counters: false,
-    expires_at: Some("event_expires_at(tags)"),
+    // Most events have neither tag: looking for its name costs a fifth of calling the function.
+    expires_at: Some(
+        "case when position('\"expiration\"' in tags::text) > 0 then event_expires_at(tags) end",
+    ),
     words: Some("content_words(content)"),
     only: Some(
         "kind not between 20000 and 29999 and kind not in (10166, 30166)
             and tags is not null and content is not null and sig is not null
-            and not event_is_protected(tags)",
+            and not (position('\"-\"' in tags::text) > 0 and event_is_protected(tags))",
     ),
 };
 

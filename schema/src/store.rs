@@ -113,9 +113,11 @@ impl Store {
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
             .connect_with(options.clone())
-            .await
-            .map_err(StoreError::Connect)?;
-        let pool = Pool::new(pool, pooler);
+            .await;
+        let pool = match pool {
+            Ok(pool) => Pool::new(pool, pooler),
+            Err(error) => return Err(StoreError::Connect(reason(error, &options, &config).await)),
+        };
         let replica = match config.replica_url.expose() {
             "" => options,
             url => self::options(url, &config)?,
@@ -177,6 +179,22 @@ impl Store {
 
     pub(crate) fn now(&self) -> i64 {
         self.clock.now()
+    }
+}
+
+/// Why no connection was to be had: a pool goes on trying and says only that it gave up.
+async fn reason(
+    error: sqlx::Error,
+    options: &PgConnectOptions,
+    config: &DatabaseConfig,
+) -> sqlx::Error {
+    if !matches!(error, sqlx::Error::PoolTimedOut) {
+        return error;
+    }
+    let connecting = PgConnection::connect_with(options);
+    match tokio::time::timeout(config.acquire_timeout, connecting).await {
+        Ok(Err(reason)) => reason,
+        _ => error,
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::asking::{Answered, Asker, Choice};
 use crate::cli::{AskArgs, AskFormat, Encryption, Options};
 use crate::limits::MAX_PAGES;
-use crate::output::{out, outln};
+use crate::output::{for_reader, out, outln};
 
 /// Asks and prints the answer; what happens in between goes to standard error.
 pub(crate) async fn run(_: &Options, args: &AskArgs) -> anyhow::Result<ExitCode> {
@@ -101,7 +101,7 @@ async fn whom(
 
 fn print(content: &str, format: AskFormat, first: bool) {
     match format {
-        AskFormat::Json => outln!("{content}"),
+        AskFormat::Json => outln!("{}", for_reader(content)),
         // Each page begins with the names of its columns.
         AskFormat::Csv | AskFormat::Table => {
             let skip = if first {

@@ -11,6 +11,7 @@ use bigbrotr_schema::catalog::Catalog;
 
 use crate::cli::{Options, QueryArgs};
 use crate::database::Database;
+use crate::output::for_reader;
 use crate::settings::Settings;
 
 /// A question of a batch.
@@ -74,6 +75,6 @@ async fn answer(
     let is_answer = answered.is_ok();
     let json = answered.map_or_else(|error| error.to_json(), |answer| answer.json);
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{json}").context("cannot write the answer")?;
+    writeln!(stdout, "{}", for_reader(&json)).context("cannot write the answer")?;
     Ok(is_answer)
 }

@@ -18,7 +18,7 @@ pub use self::feed::RelayEventFeed;
 pub use self::publish::PublishOutcome;
 pub(super) use self::publish::{address, publish};
 use self::scan::stored_event;
-pub(super) use self::scan::{EventScan, Part};
+pub(super) use self::scan::{EventScan, Part, hidden};
 pub(super) use self::together::Publishing;
 pub use self::upkeep::RelayEventStatus;
 use super::Store;

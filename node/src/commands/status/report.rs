@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::relays;
 use crate::database::Database;
+use crate::output::harmless;
 use crate::summary::{bytes, count, table};
 
 /// All that `bigbrotr status` shows.
@@ -62,16 +63,7 @@ impl Report {
     /// For programs: one line. What relays say may hold characters that JSON allows and terminals
     /// obey: they are written as escapes.
     pub(super) fn to_json(&self) -> String {
-        let json = self.document().to_string();
-        let mut text = String::with_capacity(json.len());
-        for c in json.chars() {
-            if c.is_control() {
-                text.push_str(&format!("\\u{:04x}", u32::from(c)));
-            } else {
-                text.push(c);
-            }
-        }
-        text
+        harmless(&self.document().to_string())
     }
 
     fn document(&self) -> Value {

@@ -1,8 +1,10 @@
 //! Reading events by filter, in the order in which they are served: the one place that does.
 //!
 //! Tags are found by hash, and hashes collide: whatever is read by tags is looked at again. What
-//! of the archive may not be served is told by the database for each event that a scan meets, and
-//! not by a condition: so the planner has nothing to choose but the index that the filter needs.
+//! has been replaced or deleted, as far as the archive knows, is asked for afterwards (`hidden`), and
+//! is no condition: so the planner has nothing to choose but the index that the filter needs.
+
+use std::collections::HashSet;
 
 use bigbrotr_core::event::{Event, EventId, Pubkey};
 use bigbrotr_core::filter::Filter;
@@ -37,7 +39,7 @@ pub(in crate::store) struct EventScan<'a> {
     pub(in crate::store) filter: &'a Filter,
     /// Only what comes behind it.
     pub(in crate::store) after: Option<Position>,
-    /// Rows that are read at most, whether they may be served or not.
+    /// Rows that are read at most, whether they match or not.
     pub(in crate::store) most: usize,
     pub(in crate::store) part: Part,
     /// Numbers of the archive, the first and the last; `None`: all there are.
@@ -46,9 +48,8 @@ pub(in crate::store) struct EventScan<'a> {
 }
 
 impl EventScan<'_> {
-    /// Hands events to `take`, one after the other, each with whether it matches and may be
-    /// served, for as long as `take` wants more. Returns where it stopped; `None` when there is no
-    /// more.
+    /// Hands events to `take`, one after the other, each with whether it matches, for as long as
+    /// `take` wants more. Returns where it stopped; `None` when there is no more.
     pub(in crate::store) async fn run(
         &self,
         connection: &mut Link,
@@ -108,7 +109,7 @@ impl EventScan<'_> {
                 explain.build_query_scalar().fetch_all(connection).await?
             }
             Planning::Once => {
-                let mut statement = self.statement("prepare explained as ");
+                let statement = self.statement("prepare explained as ");
                 let statement = statement.sql().as_str().to_owned();
                 let run = async |connection: &mut Link, sql: &str| {
                     let sql = sqlx::AssertSqlSafe(sql.to_owned());
@@ -124,7 +125,9 @@ impl EventScan<'_> {
                 let explain = format!("explain (costs off) execute explained ({values})");
                 let rows = run(connection, &explain).await?;
                 run(connection, "deallocate explained").await?;
-                rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?
+                rows.iter()
+                    .map(|row| row.try_get(0))
+                    .collect::<Result<_, _>>()?
             }
         };
         Ok(lines.join("\n"))
@@ -136,37 +139,26 @@ impl EventScan<'_> {
 
     fn statement(&self, prefix: &str) -> QueryBuilder<Postgres> {
         let text = self.part == Part::Whole || self.look_again();
+        let newest = self.newest();
         let mut query = QueryBuilder::new(prefix);
-        query.push(match self.from {
-            ServedFrom::Relay if text => "select seq, id, created_at, event::text as event",
-            ServedFrom::Relay => "select seq, id, created_at, '' as event",
-            ServedFrom::RelayBesideArchive => {
-                "select seq, id, created_at, event::text as event,
-                    is_relay_event_hidden(id, pubkey, created_at, kind, event) as hidden from ("
-            }
-            ServedFrom::Archive => {
+        query.push(match (self.from, text) {
+            (ServedFrom::Archive, _) => {
                 "select num, id, pubkey, created_at, kind, tags::text as tags,
-                    content::text as content, sig,
-                    is_archived_event_hidden(id, pubkey, created_at, kind, tags) as hidden from ("
+                    content::text as content, sig from ("
             }
+            (_, true) => "select seq, id, created_at, event::text as event from ",
+            (_, false) => "select seq, id, created_at, '' as event from ",
         });
         query.push(match (self.from, self.part) {
-            (ServedFrom::Relay, _) => ", false as hidden from ",
-            (ServedFrom::RelayBesideArchive, _) => "select * from ",
             (ServedFrom::Archive, Part::Whole) => "select * from events where ",
             // Content may be long, and is in nobody's way.
             (ServedFrom::Archive, Part::Id) => {
                 "select num, id, pubkey, created_at, kind, tags, '\"\"'::json as content, sig
                  from events where "
             }
+            _ if newest.is_some() => "(select * from relay_events where ",
+            _ => "relay_events where ",
         });
-        let newest = self.newest();
-        if self.from != ServedFrom::Archive {
-            query.push(match newest {
-                Some(_) => "(select * from relay_events where ",
-                None => "relay_events where ",
-            });
-        }
         push_conditions(&mut query, table(self.from), self.filter, self.now);
         if let Some(newest) = newest {
             newest.push_rarity(&mut query);
@@ -197,30 +189,55 @@ impl EventScan<'_> {
                 .push(") newest order by created_at desc, id limit ");
         }
         query.push_bind(i64::try_from(self.most).unwrap_or(i64::MAX));
-        if self.from != ServedFrom::Relay {
-            // Outermost, so that no event behind the limit is asked about.
+        if self.from == ServedFrom::Archive {
+            // Outermost, so that no text behind the limit is written out.
             query.push(") found order by created_at desc, id");
         }
         query
     }
 
     fn read(&self, row: &PgRow) -> Result<(StoredEvent, bool), StoreError> {
-        let hidden: bool = row.try_get("hidden")?;
         if self.from == ServedFrom::Archive {
             let event = read_event(row)?;
-            let matches = !hidden
-                && event
-                    .as_ref()
-                    .is_some_and(|event| self.filter.matches(event));
+            let matches = event
+                .as_ref()
+                .is_some_and(|event| self.filter.matches(event));
             return Ok((archived_event(row, event.as_ref(), self.part)?, matches));
         }
         let mut stored = stored_event(row)?;
-        let matches = !hidden && (!self.look_again() || self.filter.matches(&stored.event()?));
+        let matches = !self.look_again() || self.filter.matches(&stored.event()?);
         if self.part == Part::Id {
             stored.json = String::new();
         }
         Ok((stored, matches))
     }
+}
+
+/// Returns which events are not to be served, of those that were read from there: something newer, a
+/// deletion or a request to vanish is there or archived.
+pub(in crate::store) async fn hidden(
+    connection: &mut Link,
+    from: ServedFrom,
+    events: &[StoredEvent],
+) -> Result<HashSet<EventNumber>, StoreError> {
+    let statement = match from {
+        _ if events.is_empty() => return Ok(HashSet::new()),
+        ServedFrom::Relay => return Ok(HashSet::new()),
+        ServedFrom::RelayBesideArchive => "select hidden_relay_events($1)",
+        ServedFrom::Archive => "select hidden_archived_events($1)",
+    };
+    let numbers = events.iter().map(|event| match event.number {
+        EventNumber::Relay(number) | EventNumber::Archive(number) => number,
+    });
+    let hidden: Vec<i64> = sqlx::query_scalar(statement)
+        .bind(numbers.collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let number = match from {
+        ServedFrom::Archive => EventNumber::Archive,
+        ServedFrom::Relay | ServedFrom::RelayBesideArchive => EventNumber::Relay,
+    };
+    Ok(hidden.into_iter().map(number).collect())
 }
 
 /// Whose newest events: what an index begins with, before the time.

@@ -17,7 +17,7 @@ use crate::filter_sql::{RELAY_EVENTS, SERVED_ARCHIVE, push_conditions};
 /// How many events match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedCount {
-    /// The number; where it is not exact, there are more.
+    /// The number; where it is not exact, there may be more.
     pub count: u64,
     /// Whether all were counted.
     pub exact: bool,
@@ -71,29 +71,31 @@ impl Store {
         for from in tables {
             let left = most.saturating_sub(counted.count);
             let mut query = self.counting(*from, filters, hll.is_some(), left);
-            let count = if let (Some(offset), Some(registers)) = (hll, &mut counted.hll) {
+            let (mut found, mut hidden) = (0, 0);
+            if let (Some(offset), Some(registers)) = (hll, &mut counted.hll) {
                 let mut rows = query.build().fetch(&mut *connection);
-                let mut count = 0;
                 while let Some(row) = rows.try_next().await? {
-                    let pubkey = bytes32(row.try_get(0)?, "pubkey")?;
-                    register(registers, &pubkey, offset);
-                    count += 1;
+                    found += 1;
+                    if row.try_get(1)? {
+                        hidden += 1;
+                    } else {
+                        let pubkey = bytes32(row.try_get(0)?, "pubkey")?;
+                        register(registers, &pubkey, offset);
+                    }
                 }
-                count
             } else {
-                let count: i64 = query
-                    .build_query_scalar()
-                    .fetch_one(&mut *connection)
-                    .await?;
-                count.unsigned_abs()
-            };
-            counted.exact &= count <= left;
-            counted.count += count.min(left);
+                let row = query.build().fetch_one(&mut *connection).await?;
+                found = row.try_get::<i64, _>(0)?.unsigned_abs();
+                hidden = row.try_get::<i64, _>(1)?.unsigned_abs();
+            }
+            counted.exact &= found <= left;
+            counted.count += found.saturating_sub(hidden).min(left);
         }
         Ok(counted)
     }
 
-    /// One more than `most` tells that there are more.
+    /// Finds one more than `most` where there are more. What may not be served is judged of all that
+    /// was found, at once.
     fn counting(
         &self,
         from: ServedFrom,
@@ -101,37 +103,38 @@ impl Store {
         pubkeys: bool,
         most: u64,
     ) -> QueryBuilder<Postgres> {
-        let mut query = QueryBuilder::new(if pubkeys {
-            ""
-        } else {
-            "select count(*) from ("
-        });
-        query.push("select pubkey from ").push(match from {
-            ServedFrom::Relay | ServedFrom::RelayBesideArchive => "relay_events",
-            ServedFrom::Archive => "events",
-        });
-        for (n, filter) in filters.iter().enumerate() {
-            query.push(if n == 0 { " where ((" } else { ") or (" });
-            let table = match from {
-                ServedFrom::Relay | ServedFrom::RelayBesideArchive => &RELAY_EVENTS,
-                ServedFrom::Archive => &SERVED_ARCHIVE,
-            };
-            push_conditions(&mut query, table, filter, self.now());
-        }
-        query.push(match from {
-            ServedFrom::Relay => "))",
+        let (found, table) = match from {
+            ServedFrom::Relay | ServedFrom::RelayBesideArchive => (
+                "select seq as number, pubkey from relay_events",
+                &RELAY_EVENTS,
+            ),
+            ServedFrom::Archive => ("select num as number, pubkey from events", &SERVED_ARCHIVE),
+        };
+        let is_hidden = match from {
+            ServedFrom::Relay => "false",
             ServedFrom::RelayBesideArchive => {
-                ")) and not is_relay_event_hidden(id, pubkey, created_at, kind, event)"
+                "number in (select hidden_relay_events(array(select number from found)))"
             }
             ServedFrom::Archive => {
-                ")) and not is_archived_event_hidden(id, pubkey, created_at, kind, tags)"
+                "number in (select hidden_archived_events(array(select number from found)))"
             }
-        });
+        };
+        let mut query = QueryBuilder::new("with found as (");
+        query.push(found);
+        for (n, filter) in filters.iter().enumerate() {
+            query.push(if n == 0 { " where (" } else { ") or (" });
+            push_conditions(&mut query, table, filter, self.now());
+        }
         query
-            .push(" limit ")
-            .push_bind(i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX));
-        if !pubkeys {
-            query.push(") counted");
+            .push(") limit ")
+            .push_bind(i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX))
+            .push(") select ");
+        if pubkeys {
+            query.push(format_args!("pubkey, {is_hidden} from found"));
+        } else {
+            query.push(format_args!(
+                "count(*), count(*) filter (where {is_hidden}) from found"
+            ));
         }
         query
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bigbrotr_core::event::EventId;
 use bigbrotr_core::filter::Filter;
 
+use super::super::Link;
 use super::super::Store;
-use super::super::relay_events::{EventScan, Part, StoredEvent};
+use super::super::relay_events::{EventScan, Part, StoredEvent, hidden};
 use super::ServedFrom;
 use crate::error::StoreError;
 
@@ -23,7 +24,7 @@ pub struct ScanBounds {
     pub within: Duration,
 }
 
-/// A part of the events that match a filter and may be served.
+/// A part of the events that match a filter and may be served; also an empty one may have a next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServedPage {
     /// Newest first, lowest id first on a tie.
@@ -88,20 +89,9 @@ impl Store {
     ) -> Result<ServedPage, StoreError> {
         loop {
             let mut reader = self.reader(scan.planning(), bounds.within).await?;
-            let mut page = ServedPage::default();
-            let mut bytes = 0_usize;
-            let next = scan.run(reader.connection(), |stored, matches| {
-                page.rows += 1;
-                if matches {
-                    bytes = bytes.saturating_add(stored.json.len());
-                    page.events.push(stored);
-                }
-                bytes < bounds.bytes && page.events.len() < bounds.events
-            });
-            let next = next.await;
-            if let Some(next) = self.answered(reader, next) {
-                page.next = next?;
-                return Ok(page);
+            let page = page_on(reader.connection(), scan, bounds).await;
+            if let Some(page) = self.answered(reader, page) {
+                return page;
             }
         }
     }
@@ -124,4 +114,25 @@ impl Store {
             now: self.now(),
         }
     }
+}
+
+async fn page_on(
+    connection: &mut Link,
+    scan: &EventScan<'_>,
+    bounds: ScanBounds,
+) -> Result<ServedPage, StoreError> {
+    let mut page = ServedPage::default();
+    let mut bytes = 0_usize;
+    let next = scan.run(connection, |stored, matches| {
+        page.rows += 1;
+        if matches {
+            bytes = bytes.saturating_add(stored.json.len());
+            page.events.push(stored);
+        }
+        bytes < bounds.bytes && page.events.len() < bounds.events
+    });
+    page.next = next.await?;
+    let hidden = hidden(connection, scan.from, &page.events).await?;
+    page.events.retain(|event| !hidden.contains(&event.number));
+    Ok(page)
 }
