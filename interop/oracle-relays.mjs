@@ -50,11 +50,13 @@ const emptyIsNone = way('an empty set of ids, authors or kinds is no condition',
   Object.entries(filter).filter(([key, values]) => key[0] === '#' || !isEmpty(values))))
 const idsAreTheLimit = way('without a limit it is the number of ids', filter => (
   filter.ids && filter.limit === undefined ? { ...filter, limit: filter.ids.length } : filter))
-const oneAddress = way('of kind, author and several d only the first d counts, and no other tag', filter => {
+const oneAddress = way('of kind, author and d it looks for one address, and for no other tag', (filter, shown) => {
   const { kinds, authors, ids, '#d': names } = filter
   if (kinds?.length !== 1 || !isAddressable(kinds[0]) || authors?.length !== 1 || ids?.length || !names?.length) return filter
-  const others = Object.entries(filter).filter(([key]) => key[0] !== '#')
-  return { ...Object.fromEntries(others), '#d': names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).slice(0, 1) }
+  const [first] = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  const there = shown.filter(event => coordinate(event) === `${kinds[0]}:${authors[0]}:${first}`).map(({ id }) => id)
+  // An empty set would be no condition.
+  return { ...Object.fromEntries(Object.entries(filter).filter(([key]) => key[0] !== '#')), ids: there.length ? there : ['none'] }
 })
 
 const builder = {
@@ -75,7 +77,7 @@ const builder = {
   ways: [idsAreTheLimit, emptyIsNone, oneAddress],
   countedBy: 'it counts no more than the limit, and what it holds',
 }
-builder.counted = (filters, held) => [builder.ways.reduce((asked, each) => each.ask(asked), filters)]
+builder.counted = (filters, held) => [builder.ways.reduce((asked, each) => each.ask(asked, held), filters)]
   .map(([filter]) => Math.min(held.filter(event => matches(filter, event)).length, filters[0].limit ?? Infinity))
 
 const inAnyOrder = { name: 'events of one second come in any order', loose: true }
@@ -84,8 +86,11 @@ const nostrRsRelay = {
   side: 16,
   holds: [
     noAddresses, noVanishing, noRecipients, noProtection, tie, olderThanGone,
-    { name: 'an addressable event without d is never replaced',
-      is: (event, why, isHeld) => isHeld && why.why === 'replaced' && isAddressable(event.kind) && !named(event, 'd').length },
+    { name: 'an addressable event without d is never replaced, and replaces nothing',
+      is: (event, why, isHeld) => isHeld && why.why === 'replaced' && isAddressable(event.kind)
+        && [event, why.by].some(either => !named(either, 'd').length) },
+    lacks('it deletes requests to vanish', (event, { events }) => event.kind === 62
+      && events.some(other => other.kind === 5 && other.pubkey === event.pubkey && named(other, 'e').includes(event.id))),
   ],
   ways: [
     inAnyOrder,
