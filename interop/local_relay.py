@@ -14,8 +14,8 @@ async def main():
         LocalRelayBuilder()
         .addr("127.0.0.1")
         .port(int(sys.argv[1]))
-        # By default it takes one event a second, and so many questions until it hears no more.
-        .rate_limit(RateLimit(max_reqs=10_000_000, notes_per_minute=10_000_000))
+        # By default it takes one event a second.
+        .rate_limit(RateLimit(max_reqs=500, notes_per_minute=10_000_000))
         .max_filter_limit(int(sys.argv[2]))
         .build()
     )

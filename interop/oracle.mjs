@@ -19,6 +19,8 @@ import { PROFILES } from './oracle-relays.mjs'
 
 const [command, ...parameters] = process.argv.slice(2)
 const now = () => Math.floor(Date.now() / 1_000)
+// Relays of rust-nostr answer 1,200 questions on a connection, and then make it wait.
+const PER_CONNECTION = 500
 const read = (folder, name) => JSON.parse(readFileSync(`${folder}/${name}.json`, 'utf8'))
 const write = (folder, name, value) => writeFileSync(`${folder}/${name}.json`, JSON.stringify(value))
 
@@ -100,22 +102,34 @@ async function ask(name, url, folder) {
   const { events, questions: all } = read(folder, 'corpus')
   const isOurs = PROFILES[name] === undefined
   const profile = PROFILES[name] ?? { counts: true, side: 8 }
-  const relay = await open(url)
+  const connected = async body => {
+    const relay = await open(url)
+    await body(relay)
+    relay.close()
+  }
   const started = Date.now()
   const held = []
-  for (let n = 0; n < events.length; n += 100) {
-    const found = await relay.ask([{ ids: events.slice(n, n + 100).map(({ id }) => id) }])
-    held.push(...(found.events ?? []))
-  }
-  const answers = await side(all, Math.min(profile.side ?? 4, 8), async filters => {
-    // What is known to get no answer is not waited for; what should have got one is asked again.
-    const isSilent = profile.ways?.some(way => way.outcome === 'silent' && way.when(filters))
-    let answer = await relay.ask(filters, isSilent ? 1_000 : 30_000)
-    if (!answer.ids && !isSilent) answer = await relay.ask(filters, 120_000)
-    return { ...answer, events: undefined }
+  await connected(async relay => {
+    for (let n = 0; n < events.length; n += 100) {
+      const found = await relay.ask([{ ids: events.slice(n, n + 100).map(({ id }) => id) }])
+      held.push(...(found.events ?? []))
+    }
   })
-  const counts = profile.counts ? await side(all, 4, (filters, n) => (n % 3 === 0 && (isOurs || filters.length === 1) ? relay.count(filters) : null)) : []
-  relay.close()
+  const answers = []
+  const counts = []
+  for (let from = 0; from < all.length; from += PER_CONNECTION) {
+    const some = all.slice(from, from + PER_CONNECTION)
+    await connected(async relay => answers.push(...await side(some, Math.min(profile.side ?? 4, 8), async filters => {
+      // What is known to get no answer is not waited for; what should have got one is asked again.
+      const isSilent = profile.ways?.some(way => way.outcome === 'silent' && way.when(filters))
+      let answer = await relay.ask(filters, isSilent ? 1_000 : 30_000)
+      if (!answer.ids && !isSilent) answer = await relay.ask(filters, 120_000)
+      return { ...answer, events: undefined }
+    })))
+    if (!profile.counts) continue
+    await connected(async relay => counts.push(...await side(some, 4, (filters, n) => (
+      (from + n) % 3 === 0 && (isOurs || filters.length === 1) ? relay.count(filters) : null))))
+  }
   const reconciled = isOurs ? await reconcile(url, all, events, held.map(({ id }) => id)) : []
   write(folder, `${name}.said`, { held, answers, counts, reconciled })
   console.log(`        ${name}: ${held.length} of ${events.length} events, ${all.length} questions in ${((Date.now() - started) / 1_000).toFixed(1)} s`)

@@ -91,8 +91,10 @@ impl EventScan<'_> {
         }
         match (&filter.authors, &filter.kinds) {
             (None, None) => Some(Newest::Any),
-            (Some(authors), None) if authors.len() == 1 => authors.first().map(Newest::author),
-            (None, Some(kinds)) if kinds.len() == 1 => kinds.first().map(Newest::kind),
+            (Some(authors), None) if authors.len() == 1 => {
+                authors.first().copied().map(Newest::Author)
+            }
+            (None, Some(kinds)) if kinds.len() == 1 => kinds.first().copied().map(Newest::Kind),
             _ => None,
         }
     }
@@ -245,18 +247,10 @@ pub(in crate::store) async fn hidden(
 enum Newest {
     Any,
     Author(Pubkey),
-    Kind(i32),
+    Kind(u16),
 }
 
 impl Newest {
-    fn author(author: &Pubkey) -> Self {
-        Self::Author(*author)
-    }
-
-    fn kind(kind: &u16) -> Self {
-        Self::Kind(i32::from(*kind))
-    }
-
     /// Appends, where the statement is planned without its values, what keeps the planner to the
     /// index: it would take the author, or kind, for any of those that there are, and where nearly
     /// all events are one author's, would look for all others among everybody's newest. A range of
@@ -265,7 +259,7 @@ impl Newest {
         match self {
             Self::Any => {}
             Self::Author(author) => push_range(query, "pubkey", author.0.to_vec()),
-            Self::Kind(kind) => push_range(query, "kind", kind),
+            Self::Kind(kind) => push_range(query, "kind", i32::from(kind)),
         }
     }
 }
