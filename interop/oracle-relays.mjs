@@ -38,8 +38,10 @@ const deletionWasRefused = {
 // --- what a relay lacks
 const lacks = (name, is) => ({ name, is: (event, _, isHeld, context) => !isHeld && is(event, context) })
 const refusedAs = (name, pattern, is) => lacks(name, (event, { refused }) => pattern.test(refused.get(event.id) ?? '') && is(event))
-const deletesDeletions = lacks('it deletes deletions', (event, { events }) => event.kind === 5
+const deletes = (name, kind) => lacks(name, (event, { events }) => event.kind === kind
   && events.some(other => other.kind === 5 && other.pubkey === event.pubkey && named(other, 'e').includes(event.id)))
+const deletesDeletions = deletes('it deletes deletions', 5)
+const deletesVanishing = deletes('it deletes requests to vanish', 62)
 
 const vanishedForGood = lacks('who has vanished may not come back', (event, { events }) => events.some(request => request.kind === 62
   && request.pubkey === event.pubkey && request.created_at < event.created_at && named(request, 'relay').includes('ALL_RELAYS')))
@@ -85,12 +87,10 @@ const nostrRsRelay = {
   cap: Infinity,
   side: 16,
   holds: [
-    noAddresses, noVanishing, noRecipients, noProtection, tie, olderThanGone,
+    noAddresses, noVanishing, noRecipients, noProtection, tie, olderThanGone, deletesVanishing,
     { name: 'an addressable event without d is never replaced, and replaces nothing',
       is: (event, why, isHeld) => isHeld && why.why === 'replaced' && isAddressable(event.kind)
         && [event, why.by].some(either => !named(either, 'd').length) },
-    lacks('it deletes requests to vanish', (event, { events }) => event.kind === 62
-      && events.some(other => other.kind === 5 && other.pubkey === event.pubkey && named(other, 'e').includes(event.id))),
   ],
   ways: [
     inAnyOrder,

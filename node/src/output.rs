@@ -43,8 +43,7 @@ pub(crate) fn for_reader(answer: &str) -> Cow<'_, str> {
 pub(crate) fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        let is_obeyed = c.is_control() && !matches!(c, '\n' | '\t')
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let is_obeyed = c.is_control() && !matches!(c, '\n' | '\t') || is_direction(c);
         if is_obeyed {
             text.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
@@ -52,6 +51,11 @@ pub(crate) fn harmless(json: &str) -> String {
         }
     }
     text
+}
+
+/// Says whether a character is one that changes the direction of writing.
+pub(crate) fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What nobody reads any more is dropped without a word; other failures are told, and no reason to

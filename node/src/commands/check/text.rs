@@ -13,6 +13,7 @@ use bigbrotr_crawler::monitor::{
 use bigbrotr_crawler::session::Capability;
 
 use super::Verdict;
+use crate::output::is_direction;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const SOSO: Style = AnsiColor::Yellow.on_default();
@@ -76,10 +77,7 @@ impl Page {
 
 /// Takes out what would move the cursor or change the screen.
 fn plain(text: &str) -> String {
-    let harmless = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let harmless = |c: &char| !c.is_control() && !is_direction(*c);
     text.chars().filter(harmless).collect()
 }
 

@@ -222,11 +222,11 @@ pub(in crate::store) async fn hidden(
     from: ServedFrom,
     events: &[StoredEvent],
 ) -> Result<HashSet<EventNumber>, StoreError> {
-    let statement = match from {
+    let (statement, number): (_, fn(i64) -> EventNumber) = match from {
         _ if events.is_empty() => return Ok(HashSet::new()),
         ServedFrom::Relay => return Ok(HashSet::new()),
-        ServedFrom::RelayBesideArchive => "select hidden_relay_events($1)",
-        ServedFrom::Archive => "select hidden_archived_events($1)",
+        ServedFrom::RelayBesideArchive => ("select hidden_relay_events($1)", EventNumber::Relay),
+        ServedFrom::Archive => ("select hidden_archived_events($1)", EventNumber::Archive),
     };
     let numbers = events.iter().map(|event| match event.number {
         EventNumber::Relay(number) | EventNumber::Archive(number) => number,
@@ -235,10 +235,6 @@ pub(in crate::store) async fn hidden(
         .bind(numbers.collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let number = match from {
-        ServedFrom::Archive => EventNumber::Archive,
-        ServedFrom::Relay | ServedFrom::RelayBesideArchive => EventNumber::Relay,
-    };
     Ok(hidden.into_iter().map(number).collect())
 }
 
