@@ -1,5 +1,7 @@
 //! The log: for people on a terminal, JSON elsewhere, optionally into rotated files.
 
+mod json;
+
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -10,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::json::JsonLines;
 use crate::settings::{LogConfig, LogStyle, Rotation};
 
 /// Starts the log. Lines for files are written by a thread that ends with the returned guard.
@@ -30,8 +33,7 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<Option<WorkerGuard>> {
             .boxed()
     } else {
         stderr
-            .json()
-            .flatten_event(true)
+            .event_format(JsonLines)
             .with_filter(filter(config)?)
             .boxed()
     };
@@ -53,8 +55,7 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<Option<WorkerGuard>> {
         let (writer, flusher) = tracing_appender::non_blocking(files);
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(writer)
-            .json()
-            .flatten_event(true);
+            .event_format(JsonLines);
         layers.push(layer.with_filter(filter(config)?).boxed());
         guard = Some(flusher);
     }

@@ -99,8 +99,6 @@ impl Drop for Faces {
 pub(crate) async fn serve(database: &str) {
     // As the node logs, access log included.
     tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
         .with_max_level(tracing::Level::INFO)
         .with_writer(std::io::stderr)
         .init();

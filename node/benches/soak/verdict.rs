@@ -98,7 +98,8 @@ pub(crate) fn rows(samples: &[Sample], settled: &Sample, relays: usize) -> Vec<V
     let jobs = settled.value("jobs sent");
     let rules = [
         ("database connections", Rule::AtMost(DATABASE_CONNECTIONS)),
-        ("leases", Rule::AtMost(relays)),
+        // One to check each relay, one to archive it, and those of candidates.
+        ("leases", Rule::AtMost(relays * 2.0 + 50.0)),
         ("rollup_queue", Rule::Settles),
         ("relays", Rule::AtMost(relays)),
         ("monitor_state", Rule::AtMost(relays)),

@@ -6,6 +6,12 @@
 //! [`Pool`] and [`Link`] see to both where `database.direct_url` says that `url` is a pooler's:
 //! statements have no name, and one outside of a transaction gets one of its own. Without a pooler
 //! they only pass on. Decision 29 has the reasons.
+//!
+//! Transactions are ours instead of sqlx's: in 0.9.0 a `begin` that is dropped half-way leaves its
+//! connection in a transaction that sqlx does not know of ([#4393]). Whoever got the connection next
+//! wrote what was never committed, and after the first error nothing could be done on it any more.
+//!
+//! [#4393]: https://github.com/transact-rs/sqlx/issues/4393
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -14,11 +20,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgPool, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::postgres::{
+    PgArguments, PgPool, PgQueryResult, PgRow, PgStatement, PgTransactionManager, PgTypeInfo,
+};
 use sqlx::{
     Connection, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlSafeStr,
-    SqlStr, Transaction,
+    SqlStr,
 };
+use sqlx_core::transaction::TransactionManager;
 use tokio::sync::mpsc;
 
 /// What a statement brings: how many rows it changed, or a row.
@@ -39,19 +48,26 @@ impl Pool {
 
     /// Begins a transaction.
     pub(crate) async fn begin(&self) -> Result<Tx, Error> {
-        Ok(self.transaction(self.inner.begin().await?))
+        self.transaction(None).await
     }
 
     /// Begins a transaction by these words.
     pub(crate) async fn begin_with(&self, words: impl SqlSafeStr) -> Result<Tx, Error> {
-        Ok(self.transaction(self.inner.begin_with(words).await?))
+        self.transaction(Some(words.into_sql_str())).await
+    }
+
+    async fn transaction(&self, words: Option<SqlStr>) -> Result<Tx, Error> {
+        let mut tx = Tx(self.acquire().await?);
+        tx.begin(words).await?;
+        Ok(tx)
     }
 
     /// Takes a connection for several statements that are no transaction.
     pub(crate) async fn acquire(&self) -> Result<Link, Error> {
         Ok(Link {
-            inner: Inner::Single(self.inner.acquire().await?),
+            inner: Inner::Pooled(self.inner.acquire().await?),
             pooler: self.pooler,
+            transaction: None,
         })
     }
 
@@ -59,26 +75,26 @@ impl Pool {
     pub(crate) async fn close(&self) {
         self.inner.close().await;
     }
-
-    fn transaction(&self, inner: Transaction<'static, Postgres>) -> Tx {
-        Tx(Link {
-            inner: Inner::Transaction(inner),
-            pooler: self.pooler,
-        })
-    }
 }
 
 /// A connection in use: of a transaction, or of several statements.
 pub(crate) struct Link {
     inner: Inner,
     pooler: bool,
+    transaction: Option<Phase>,
 }
 
 enum Inner {
-    Transaction(Transaction<'static, Postgres>),
-    Single(PoolConnection<Postgres>),
+    Pooled(PoolConnection<Postgres>),
     /// To the server itself, and nobody else's.
     Own(PgConnection),
+}
+
+/// How far a transaction has come.
+enum Phase {
+    /// The server has been asked for it.
+    Beginning,
+    Open,
 }
 
 impl Link {
@@ -87,6 +103,7 @@ impl Link {
         Self {
             inner: Inner::Own(connection),
             pooler: false,
+            transaction: None,
         }
     }
 
@@ -94,22 +111,50 @@ impl Link {
     pub(crate) async fn close(self) -> Result<(), Error> {
         match self.inner {
             Inner::Own(connection) => connection.close().await,
-            Inner::Transaction(_) | Inner::Single(_) => Ok(()),
+            Inner::Pooled(_) => Ok(()),
         }
     }
 
     /// The connection itself: for what is no statement, such as COPY within a transaction.
     pub(crate) fn raw(&mut self) -> &mut PgConnection {
         match &mut self.inner {
-            Inner::Transaction(transaction) => transaction,
-            Inner::Single(connection) => connection,
+            Inner::Pooled(connection) => connection,
             Inner::Own(connection) => connection,
+        }
+    }
+
+    async fn begin(&mut self, words: Option<SqlStr>) -> Result<(), Error> {
+        self.transaction = Some(Phase::Beginning);
+        PgTransactionManager::begin(self.raw(), words).await?;
+        self.transaction = Some(Phase::Open);
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), Error> {
+        PgTransactionManager::commit(self.raw()).await?;
+        self.transaction = None;
+        Ok(())
+    }
+
+    async fn rollback(&mut self) -> Result<(), Error> {
+        PgTransactionManager::rollback(self.raw()).await?;
+        self.transaction = None;
+        Ok(())
+    }
+
+    /// Takes back a transaction that has not ended. Nobody knows the state of a connection on which
+    /// one was beginning: it does not go back to its pool.
+    fn abandon(&mut self) {
+        match (self.transaction.take(), &mut self.inner) {
+            (Some(Phase::Open), _) => PgTransactionManager::start_rollback(self.raw()),
+            (Some(Phase::Beginning), Inner::Pooled(connection)) => connection.close_on_drop(),
+            (Some(Phase::Beginning), Inner::Own(_)) | (None, _) => {}
         }
     }
 
     /// Whether a statement needs a transaction of its own.
     fn is_bare(&self) -> bool {
-        self.pooler && matches!(self.inner, Inner::Single(_))
+        self.pooler && self.transaction.is_none()
     }
 }
 
@@ -127,19 +172,19 @@ pub(crate) struct Tx(Link);
 
 impl Tx {
     /// Makes it last.
-    pub(crate) async fn commit(self) -> Result<(), Error> {
-        match self.0.inner {
-            Inner::Transaction(transaction) => transaction.commit().await,
-            Inner::Single(_) | Inner::Own(_) => Ok(()),
-        }
+    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+        self.0.commit().await
     }
 
     /// Takes it back.
-    pub(crate) async fn rollback(self) -> Result<(), Error> {
-        match self.0.inner {
-            Inner::Transaction(transaction) => transaction.rollback().await,
-            Inner::Single(_) | Inner::Own(_) => Ok(()),
-        }
+    pub(crate) async fn rollback(mut self) -> Result<(), Error> {
+        self.0.rollback().await
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 
@@ -171,8 +216,8 @@ impl<'p> Executor<'p> for &'p Pool {
             return self.inner.fetch_many(query);
         }
         streamed(|steps| async move {
-            match self.inner.acquire().await {
-                Ok(mut connection) => run(&mut connection, query, steps).await,
+            match self.acquire().await {
+                Ok(mut link) => run(&mut link, query, steps).await,
                 Err(error) => drop(steps.send(Err(error)).await),
             }
         })
@@ -222,7 +267,7 @@ impl<'c> Executor<'c> for &'c mut Link {
         if !self.is_bare() {
             return self.raw().fetch_many(query);
         }
-        streamed(|steps| run(self.raw(), query, steps))
+        streamed(|steps| run(self, query, steps))
     }
 
     fn fetch_optional<'e, 'q, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -291,23 +336,20 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Named<E> {
 type Steps = mpsc::Sender<Result<Step, Error>>;
 
 /// Runs a statement in a transaction of its own.
-async fn run<'q>(
-    connection: &mut PgConnection,
-    query: impl Execute<'q, Postgres> + 'q,
-    steps: Steps,
-) {
-    if let Err(error) = try_run(connection, query, &steps).await {
+async fn run<'q>(link: &mut Link, query: impl Execute<'q, Postgres> + 'q, steps: Steps) {
+    let bracket = Bracket(link);
+    if let Err(error) = try_run(&mut *bracket.0, query, &steps).await {
         drop(steps.send(Err(error)).await);
     }
 }
 
 async fn try_run<'q>(
-    connection: &mut PgConnection,
+    link: &mut Link,
     query: impl Execute<'q, Postgres> + 'q,
     steps: &Steps,
 ) -> Result<(), Error> {
-    let mut transaction = connection.begin().await?;
-    let mut rows = transaction.fetch_many(query);
+    link.begin(None).await?;
+    let mut rows = link.raw().fetch_many(query);
     while let Some(step) = rows.try_next().await? {
         if steps.send(Ok(step)).await.is_err() {
             // Nobody wants the rest.
@@ -315,7 +357,16 @@ async fn try_run<'q>(
         }
     }
     drop(rows);
-    transaction.commit().await
+    link.commit().await
+}
+
+/// Takes back, at its end, the transaction of a statement that did not get to its own.
+struct Bracket<'l>(&'l mut Link);
+
+impl Drop for Bracket<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// Makes a stream of the steps that some work sends: reading it does the work.

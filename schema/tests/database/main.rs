@@ -9,5 +9,6 @@ mod migrations;
 mod overlays;
 mod privileges;
 mod public_role;
+mod transactions;
 mod upgrade;
 mod upgrade_steps;

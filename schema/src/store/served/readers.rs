@@ -31,6 +31,10 @@ pub(in crate::store) enum Planning {
     Once,
 }
 
+/// The server is to look now and then whether anybody still waits for a statement. Whoever asks and
+/// leaves would otherwise leave a process of the server behind, for as long as the statement takes.
+const LOOK_FOR_CLIENT: &str = "set client_connection_check_interval = '250ms'";
+
 impl Planning {
     fn settings(self) -> &'static str {
         match self {
@@ -163,6 +167,12 @@ async fn connect(
         .await
         .map_err(StoreError::Connect)?;
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
+    if let Err(error) = sqlx::raw_sql(LOOK_FOR_CLIENT)
+        .execute(&mut connection)
+        .await
+    {
+        tracing::debug!(%error, "the system of the database's server does not tell who has gone");
+    }
     let mut reader = Reader {
         connection: Link::own(connection),
         within: Duration::ZERO,
