@@ -7,6 +7,7 @@ pub mod finder;
 pub mod limits;
 pub mod metrics;
 pub mod monitor;
+mod reach;
 pub mod session;
 mod store_wait;
 pub mod synchronizer;

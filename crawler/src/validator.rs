@@ -5,8 +5,7 @@
 //! none is asked again, less and less often, and given up in the end. Where candidates come from
 //! is the business of [`crate::finder`]; what a relay is worth, that of [`crate::monitor`].
 //!
-//! - `prove` asks one candidate and says whose fault a failure is; `reach` tells whether we have a
-//!   network at all
+//! - `prove` asks one candidate
 //! - `verdict` says what follows for the candidate
 //! - `service` and `run` do it all for ever
 //!
@@ -18,7 +17,6 @@ mod error;
 mod limits;
 mod metrics;
 mod prove;
-mod reach;
 mod run;
 mod service;
 mod verdict;

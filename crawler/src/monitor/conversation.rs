@@ -162,7 +162,7 @@ pub(super) fn not_open(error: &SessionError, config: &MonitorConfig) -> Conversa
     Conversation {
         open: OpenFinding::Failed {
             reason: error.reason(),
-            ours: error.is_ours(),
+            fault: error.fault(),
         },
         read: None,
         write: None,

@@ -16,7 +16,7 @@ use super::result::{
 };
 use super::work::{Work, WorkOutcome};
 use crate::dial::{DialTimings, DnsRecords};
-use crate::session::{Capability, CapabilityAnswers};
+use crate::session::{Capability, CapabilityAnswers, Fault};
 
 fn url() -> RelayUrl {
     RelayUrl::parse("wss://relay.example.com", &UrlPolicy::default()).unwrap()
@@ -177,7 +177,7 @@ pub(super) fn offline() -> CheckResult {
     CheckResult {
         open: OpenFinding::Failed {
             reason: "certificate_expired",
-            ours: false,
+            fault: Fault::Theirs,
         },
         information: Some(InformationFinding::Failed {
             reason: "certificate_expired",

@@ -15,7 +15,7 @@ use super::headers::ServerHeaders;
 use super::information::RelayInformation;
 use super::work::Work;
 use crate::dial::{DialTimings, DnsRecords};
-use crate::session::{Capability, CapabilityAnswers};
+use crate::session::{Capability, CapabilityAnswers, Fault};
 
 /// Everything that one check found.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +61,8 @@ pub enum OpenFinding {
     Failed {
         /// Why, from the closed set of [`crate::session::SessionError::reason`].
         reason: &'static str,
-        /// The failure is on our side, so that nothing was learned about the relay.
-        ours: bool,
+        /// Whose fault that is.
+        fault: Fault,
     },
 }
 
@@ -149,7 +149,13 @@ impl CheckResult {
 
     /// Says whether the check failed on our side, so that it tells nothing about the relay.
     pub fn is_inconclusive(&self) -> bool {
-        matches!(self.open, OpenFinding::Failed { ours: true, .. })
+        matches!(
+            self.open,
+            OpenFinding::Failed {
+                fault: Fault::Ours,
+                ..
+            }
+        )
     }
 
     /// Returns the time to open a WebSocket.

@@ -18,6 +18,7 @@ use super::forward;
 use super::metrics::MonitorMetrics;
 use super::run::Run;
 use crate::dial::Dialer;
+use crate::reach::Reach;
 
 /// Checks every relay that is due, stores what it finds and publishes the reports.
 ///
@@ -32,6 +33,7 @@ pub struct MonitorService {
     pub(super) relay: Option<RelayUrl>,
     pub(super) targets: Vec<RelayUrl>,
     pub(super) clock: SharedClock,
+    pub(super) reach: Reach,
     pub(super) metrics: MonitorMetrics,
     pub(super) progress: watch::Sender<MonitorProgress>,
 }
@@ -89,6 +91,7 @@ impl MonitorService {
         tell_what_is_left_out(&config);
         let checker = Checker::new(dialer.clone(), config, keys.clone());
         Ok(Arc::new(Self {
+            reach: Reach::new(dialer.clone(), store.clone(), clock.clone()),
             config: checker.config().clone(),
             checker,
             dialer,

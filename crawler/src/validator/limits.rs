@@ -28,21 +28,6 @@ pub(super) const DEFERRED: Duration = Duration::from_mins(2);
 /// How often what is given up is looked through, and counted.
 pub(super) const UPKEEP_INTERVAL: Duration = Duration::from_mins(5);
 
-/// How long something that answered proves that we have a network.
-pub(super) const PROOF_AGE: Duration = Duration::from_mins(1);
-
-/// How long it is believed that we have none, before that is tried again.
-pub(super) const DOUBT_AGE: Duration = Duration::from_secs(10);
-
-/// The relays that are dialled to find out whether we have a network.
-pub(super) const REACH_RELAYS: u32 = 3;
-
-/// How long ago such a relay may have been online, seconds.
-pub(super) const REACH_SINCE_SECONDS: i64 = 7 * 24 * 3_600;
-
-/// The longest time for finding out.
-pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Candidates that have failed and wait for another try: more than ten times the relays that there
 /// are. Beyond that somebody invents them, and those that failed most often are given up.
 pub(super) const MAX_RETRIED: u32 = 200_000;

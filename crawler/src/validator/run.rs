@@ -140,7 +140,6 @@ impl Run {
             self.service.clone(),
             self.context.clone(),
             candidate.clone(),
-            self.lanes[lane].reach.clone(),
         );
         let task = self.context.tasks.track_future(one);
         let id = self.tries.spawn(task).id();

@@ -13,6 +13,7 @@ use super::error::ValidatorError;
 use super::metrics::ValidatorMetrics;
 use super::run::Run;
 use crate::dial::Dialer;
+use crate::reach::Reach;
 
 /// Tries every candidate that is due, and makes relays of those that answer as one.
 ///
@@ -23,6 +24,7 @@ pub struct ValidatorService {
     pub(super) dialer: Dialer,
     pub(super) store: Store,
     pub(super) clock: SharedClock,
+    pub(super) reach: Reach,
     pub(super) metrics: ValidatorMetrics,
     pub(super) progress: watch::Sender<ValidatorProgress>,
 }
@@ -70,6 +72,7 @@ impl ValidatorService {
         registry: &prometheus::Registry,
     ) -> Result<Arc<Self>, ValidatorError> {
         Ok(Arc::new(Self {
+            reach: Reach::new(dialer.clone(), store.clone(), clock.clone()),
             config,
             dialer,
             store,

@@ -63,12 +63,15 @@ async fn seen_online(world: &World, relay: &RelayUrl) {
 #[tokio::test]
 async fn without_a_network_no_failure_counts() {
     let world = World::new().await;
-    let relay = relay_with::<Fault>([]).await;
-    seen_online(&world, &url_of(&relay)).await;
-    let (lost, there) = (
-        url("wss://lost.example.com"),
+    let (relay, there) = (
+        relay_with::<Fault>([]).await,
         Arc::new(AtomicBool::new(false)),
     );
+    let port = relay.address().port();
+    for name in ["one", "two", "three"] {
+        seen_online(&world, &url(&format!("ws://{name}.example.com:{port}"))).await;
+    }
+    let lost = url("wss://lost.example.com");
     world.add(std::slice::from_ref(&lost)).await;
     let dialer = Dialer::with(networks(), Arc::new(Names(there.clone())), &[]).unwrap();
     let start = || {
@@ -87,7 +90,7 @@ async fn without_a_network_no_failure_counts() {
     assert_eq!((row.attempts, row.given_up_at), (0, None));
     assert!(row.due_at > SystemClock.now(), "{row:?}");
 
-    // The known relay can be reached again, and the candidate still cannot.
+    // The known relays can be reached again, and the candidate still cannot.
     there.store(true, Ordering::SeqCst);
     world.run("update candidates set due_at = 0").await;
     let validator = start();

@@ -37,7 +37,7 @@ enum Verdict {
 impl Verdict {
     fn of(result: &CheckResult) -> Self {
         match (&result.open, result.read) {
-            (OpenFinding::Failed { ours: true, .. }, _) => Self::Unknown,
+            (OpenFinding::Failed { .. }, _) if result.is_inconclusive() => Self::Unknown,
             (OpenFinding::Failed { .. }, _) => Self::Offline,
             (OpenFinding::Open(_), Some(read)) if !read.ok => Self::Limited,
             (OpenFinding::Open(_), _) => Self::Online,

@@ -121,6 +121,27 @@ impl Store {
         Ok((count as u64, age as u64))
     }
 
+    /// Returns up to `most` relays of a network whose latest check found them online, and was not
+    /// before `since` (Unix seconds), the latest first.
+    pub async fn list_online_relays(
+        &self,
+        network: Network,
+        since: i64,
+        most: u32,
+    ) -> Result<Vec<RelayUrl>, StoreError> {
+        let urls: Vec<String> = sqlx::query_scalar(
+            "select url from relay_latest
+             where network = $1 and openable and checked_at >= $2
+             order by checked_at desc limit $3",
+        )
+        .bind(network.as_str())
+        .bind(since)
+        .bind(i64::from(most))
+        .fetch_all(&self.pool)
+        .await?;
+        urls.iter().map(|url| relay_url(url)).collect()
+    }
+
     /// Gives a relay back unchecked: its check is due again at once.
     pub async fn release_check(&self, relay: RelayId) -> Result<(), StoreError> {
         sqlx::query("update monitor_state set leased_until = 0 where relay_id = $1")
@@ -142,13 +163,15 @@ impl Store {
 }
 
 pub(super) fn known_relay(row: &PgRow) -> Result<KnownRelay, StoreError> {
-    let url: String = row.try_get("url")?;
-    let url = RelayUrl::from_canonical(&url).map_err(|error| StoreError::Corrupt {
-        what: "relay URL",
-        reason: error.to_string(),
-    })?;
     Ok(KnownRelay {
         id: RelayId(row.try_get("id")?),
-        url,
+        url: relay_url(row.try_get("url")?)?,
+    })
+}
+
+fn relay_url(text: &str) -> Result<RelayUrl, StoreError> {
+    RelayUrl::from_canonical(text).map_err(|error| StoreError::Corrupt {
+        what: "relay URL",
+        reason: error.to_string(),
     })
 }

@@ -11,6 +11,7 @@ use super::super::limits::{LEASE_MARGIN, RETRY_PAUSE, SECOND_CONNECTION_WAIT};
 use super::super::service::MonitorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
+use crate::reach::REACH_WAIT;
 use crate::store_wait::{bounded, whole_seconds};
 
 /// The checks of one network. Networks do not wait for each other: Tor takes a minute for what
@@ -66,7 +67,7 @@ impl Lane {
     }
 }
 
-/// The longest that a check can take.
+/// The longest that a check can take, with finding out whether we have a network.
 fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     let tries = |retries: u32, each: Duration| {
         let pauses = RETRY_PAUSE * retries;
@@ -94,7 +95,7 @@ fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     let information = tries(config.nip11_retries, config.nip11_timeout);
     let dns = tries(config.dns_retries, config.dns_timeout);
     let asked = conversation.max(information) + SECOND_CONNECTION_WAIT;
-    (open + asked + CLOSE_TIMEOUT).max(dns)
+    (open + asked + CLOSE_TIMEOUT).max(dns) + REACH_WAIT
 }
 
 #[cfg(test)]

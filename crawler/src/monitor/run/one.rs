@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bigbrotr_core::event::Event;
 use bigbrotr_core::service::ServiceContext;
 use bigbrotr_schema::store::{DueRelay, Snapshot};
+use tokio::time::Instant;
 
 use super::super::error::StepError;
 use super::super::limits::OURS_PAUSE;
@@ -45,18 +46,21 @@ pub(super) async fn check_and_store(
     context: ServiceContext,
     due: DueRelay,
 ) -> Done {
-    let (url, started) = (&due.relay.url, service.clock.monotonic());
+    let (url, began) = (&due.relay.url, Instant::now());
     let check = service.checker.check(url, service.clock.now());
     let result = Box::pin(check).await;
-    let took = service.clock.monotonic() - started;
+    let took = began.elapsed();
     service.metrics.observe_check(took.as_secs_f64());
-    if result.is_inconclusive() {
-        if let OpenFinding::Failed { reason, .. } = result.open {
-            tracing::debug!(relay.url = %url, reason, "cannot check a relay for reasons of ours");
+    match result.open {
+        OpenFinding::Open(_) => service.reach.note_proof(url.network()),
+        OpenFinding::Failed { reason, fault } => {
+            if !Box::pin(service.reach.counts(url, fault, began)).await {
+                tracing::debug!(relay.url = %url, reason, "cannot check a relay for reasons of ours");
+                service.metrics.count_check(Outcome::Inconclusive);
+                postpone(&service, &due).await;
+                return Done::Dropped;
+            }
         }
-        service.metrics.count_check(Outcome::Inconclusive);
-        postpone(&service, &due).await;
-        return Done::Dropped;
     }
     let record = match record(&service, &due, &result) {
         Ok(record) => record,

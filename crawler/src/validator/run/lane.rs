@@ -1,24 +1,22 @@
 //! The tries of one network: how many at once, and for how long a candidate is leased.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bigbrotr_core::network::Network;
 use bigbrotr_schema::store::Candidate;
 
 use super::super::config::ValidatorConfig;
-use super::super::limits::{CONNECTION_SHARE, LEASE_MARGIN, REACH_TIMEOUT};
-use super::super::reach::Reach;
+use super::super::limits::{CONNECTION_SHARE, LEASE_MARGIN};
 use super::super::service::ValidatorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
+use crate::reach::REACH_WAIT;
 use crate::store_wait::{StepError, bounded, whole_seconds};
 
 /// The tries of one network. Networks do not wait for each other.
 #[derive(Debug)]
 pub(super) struct Lane {
     network: Network,
-    pub(super) reach: Arc<Reach>,
     pub(super) in_flight: usize,
     /// The last lease left nothing that was due.
     pub(super) is_drained: bool,
@@ -31,7 +29,6 @@ impl Lane {
         let bound = reach.max_connections.get() / CONNECTION_SHARE;
         Self {
             network,
-            reach: Arc::default(),
             in_flight: 0,
             is_drained: false,
             lease_time: longest_try(config, reach) + LEASE_MARGIN,
@@ -71,7 +68,7 @@ fn longest_try(config: &ValidatorConfig, reach: &NetworkConfig) -> Duration {
     // Slots of the network and of the host, and the pace.
     let dial = SLOT_WAIT * 3 + reach.connect_timeout;
     // The probe may find its time used up just as it begins to send.
-    dial + config.open_timeout + config.read_timeout * 2 + CLOSE_TIMEOUT + REACH_TIMEOUT * 2
+    dial + config.open_timeout + config.read_timeout * 2 + CLOSE_TIMEOUT + REACH_WAIT
 }
 
 #[cfg(test)]

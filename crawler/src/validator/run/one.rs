@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bigbrotr_core::service::ServiceContext;
 use bigbrotr_schema::store::{Candidate, CandidateFailure, FoundBy};
+use tokio::time::Instant;
 
 use super::super::metrics::Outcome;
-use super::super::prove::{Fault, Proof, prove};
-use super::super::reach::Reach;
+use super::super::prove::{Proof, prove};
 use super::super::service::ValidatorService;
 use super::super::verdict::failed;
 use crate::store_wait::{DATABASE_BACKOFF, StepError, bounded};
@@ -50,23 +50,18 @@ pub(super) async fn try_and_store(
     service: Arc<ValidatorService>,
     context: ServiceContext,
     candidate: Candidate,
-    reach: Arc<Reach>,
 ) -> Done {
-    let (url, started) = (&candidate.url, service.clock.monotonic());
+    let (url, began) = (&candidate.url, Instant::now());
     let proof = Box::pin(prove(&service.dialer, url, &service.config)).await;
-    if proof.shows_network() {
-        reach.note_proof();
-    }
-    let took = service.clock.monotonic() - started;
+    let took = began.elapsed();
     service.metrics.observe_try(took.as_secs_f64());
     let record = match proof {
-        Proof::Relay { answer } => Record::Relay { answer },
+        Proof::Relay { answer } => {
+            service.reach.note_proof(url.network());
+            Record::Relay { answer }
+        }
         Proof::None { reason, fault } => {
-            let counts = match fault {
-                Fault::Candidate | Fault::Name => true,
-                Fault::Ours => false,
-                Fault::Unclear => Box::pin(reach.is_there(&service, url.network())).await,
-            };
+            let counts = Box::pin(service.reach.counts(url, fault, began)).await;
             let (now, rng) = (service.clock.now(), &mut rand::rng());
             let attempts = candidate.attempts;
             Record::Failure(failed(&service.config, now, attempts, counts, reason, rng))

@@ -192,28 +192,4 @@ impl Store {
             settled: settled.rows_affected(),
         })
     }
-
-    /// Returns some relays of a network that have been found online since then (Unix seconds), the
-    /// latest first.
-    pub async fn list_reached_relays(
-        &self,
-        network: Network,
-        since: i64,
-        most: u32,
-    ) -> Result<Vec<RelayUrl>, StoreError> {
-        let urls: Vec<String> = sqlx::query_scalar(
-            "select r.url from relays r join lateral (
-                select checked_at from relay_metadata m
-                where m.relay_id = r.id and m.checked_at >= $2 and m.openable
-                order by checked_at desc limit 1
-             ) m on true
-             where r.network = $1 order by m.checked_at desc limit $3",
-        )
-        .bind(network.as_str())
-        .bind(since)
-        .bind(i64::from(most))
-        .fetch_all(&self.pool)
-        .await?;
-        urls.iter().map(|url| candidate_url(url)).collect()
-    }
 }
