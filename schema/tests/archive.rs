@@ -19,6 +19,7 @@ use bigbrotr_schema::testing::{test_store, test_store_with};
 use bigbrotr_testkit::population::{EventMaker, InvalidEvents, author_keys};
 use bigbrotr_testkit::{Population, PopulationConfig};
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -405,4 +406,32 @@ async fn the_public_role_reads_views_and_nothing_else() {
         let outcome = sqlx::query(statement).execute(&mut *tx).await;
         assert_eq!(outcome.is_ok(), allowed, "{role}: {statement}: {outcome:?}");
     }
+}
+
+/// Checks of relays change the rows that a step changes too, when a relay has grown.
+#[tokio::test]
+async fn statistics_come_on_however_often_relays_are_checked() {
+    let archive = Archive::new("bigbrotr").await;
+    let relay = archive.relay("wss://one.example.com").await;
+    archive.fold().await;
+    let mut checks = PgConnection::connect(&archive.database.url())
+        .await
+        .unwrap();
+    let checking = tokio::spawn(async move {
+        loop {
+            sqlx::query("update relay_latest set checked_at = checked_at")
+                .execute(&mut checks)
+                .await
+                .unwrap();
+        }
+    });
+    let events = population(41, 1_000);
+    for events in events.chunks(50) {
+        let submitted = archive.ingest.submit(events.to_vec(), Some(relay)).await;
+        submitted.unwrap();
+        let step = archive.store.rollup_step().await.unwrap();
+        assert!(step.is_some_and(|step| step.batches > 0), "{step:?}");
+    }
+    checking.abort();
+    archive.fold().await;
 }

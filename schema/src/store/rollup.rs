@@ -36,19 +36,32 @@ impl Store {
     /// Only one step runs at a time, in whatever process: `None` when another is at work, or came
     /// in between.
     pub async fn rollup_step(&self) -> Result<Option<RollupStep>, StoreError> {
-        match self.try_rollup_step().await {
+        match self.try_rollup_step(false).await {
+            // A check of a relay whose statistics moved was stored meanwhile. Where checks are
+            // frequent and steps slow, that would be so each time.
+            Err(error) if error.is_conflict() => {}
+            outcome => return outcome,
+        }
+        match self.try_rollup_step(true).await {
             Err(error) if error.is_conflict() => Ok(None),
             outcome => outcome,
         }
     }
 
-    async fn try_rollup_step(&self) -> Result<Option<RollupStep>, StoreError> {
+    /// Takes a step; `alone` makes those who store checks wait for its end.
+    async fn try_rollup_step(&self, alone: bool) -> Result<Option<RollupStep>, StoreError> {
         // One snapshot: that the queue is empty has to hold for the very moment in which events
         // enter and leave the windows.
         let mut tx = self
             .pool
             .begin_with("begin isolation level repeatable read")
             .await?;
+        if alone {
+            // Before the snapshot, which the first question takes.
+            sqlx::query("lock table relay_latest in share row exclusive mode")
+                .execute(&mut *tx)
+                .await?;
+        }
         let locked: bool = sqlx::query_scalar(
             "select pg_try_advisory_xact_lock(hashtextextended('bigbrotr rollup', 0))",
         )
