@@ -20,6 +20,7 @@ use bigbrotr_testkit::population::{EventMaker, InvalidEvents, author_keys};
 use bigbrotr_testkit::{Population, PopulationConfig};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -417,7 +418,8 @@ async fn statistics_come_on_however_often_relays_are_checked() {
     let mut checks = PgConnection::connect(&archive.database.url())
         .await
         .unwrap();
-    let checking = tokio::spawn(async move {
+    let mut checking = JoinSet::new();
+    checking.spawn(async move {
         loop {
             sqlx::query("update relay_latest set checked_at = checked_at")
                 .execute(&mut checks)
@@ -432,6 +434,6 @@ async fn statistics_come_on_however_often_relays_are_checked() {
         let step = archive.store.rollup_step().await.unwrap();
         assert!(step.is_some_and(|step| step.batches > 0), "{step:?}");
     }
-    checking.abort();
+    drop(checking);
     archive.fold().await;
 }
