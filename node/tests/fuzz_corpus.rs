@@ -16,7 +16,7 @@ fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
-/// The inputs of a target, with their names.
+/// The inputs of a target, with their names: those written by hand, and those that the fuzzer found.
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = fuzz().join("seeds").join(target);
     let mut seeds: Vec<_> = std::fs::read_dir(&folder)
@@ -28,6 +28,15 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         .collect();
     seeds.sort();
     assert!(seeds.len() >= 10, "{target}: {} inputs", seeds.len());
+    let found = fuzz().join("corpora").join(format!("{target}.jsonl"));
+    let found = std::fs::read_to_string(found).unwrap();
+    seeds.extend(found.lines().enumerate().map(|(n, line)| {
+        let input: String = serde_json::from_str(line).unwrap();
+        (
+            format!("{target}.jsonl, line {}", n + 1),
+            input.into_bytes(),
+        )
+    }));
     seeds
 }
 
