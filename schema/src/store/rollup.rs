@@ -15,6 +15,7 @@ mod windows;
 use sqlx::Row;
 
 use self::fold::{EventChange, Fold, RelayChange};
+use self::pubkeys::Numbers;
 pub(super) use self::pubkeys::PubkeyNumbers;
 use super::{Link, Store};
 use crate::error::StoreError;
@@ -56,6 +57,24 @@ impl Store {
             .pool
             .begin_with("begin isolation level repeatable read")
             .await?;
+        let mut numbers = self.pubkey_numbers.begin();
+        let outcome = self.fold_waiting(&mut tx, &mut numbers, alone).await;
+        if let Ok(Some(_)) = outcome {
+            tx.commit().await?;
+            numbers.commit();
+        } else if let Err(error) = tx.rollback().await {
+            // Waited for, as the next try would find the lock taken.
+            tracing::debug!(%error, "a step of the statistics is not taken back in order");
+        }
+        outcome
+    }
+
+    async fn fold_waiting(
+        &self,
+        tx: &mut Link,
+        numbers: &mut Numbers<'_>,
+        alone: bool,
+    ) -> Result<Option<RollupStep>, StoreError> {
         if alone {
             // Before the snapshot, which the first question takes.
             sqlx::query("lock table relay_latest in share row exclusive mode")
@@ -73,9 +92,8 @@ impl Store {
         let as_of: i64 = sqlx::query_scalar("select as_of from rollup_state")
             .fetch_one(&mut *tx)
             .await?;
-        let taken = queue::take(&mut tx).await?;
-        let mut numbers = self.pubkey_numbers.begin();
-        numbers.resolve(&mut tx, taken.pubkeys()).await?;
+        let taken = queue::take(tx).await?;
+        numbers.resolve(tx, taken.pubkeys()).await?;
         let (mut added, mut removed) = (Fold::default(), Fold::default());
         for batch in &taken.batches {
             let fold = if batch.removal {
@@ -83,7 +101,7 @@ impl Store {
             } else {
                 &mut added
             };
-            batch.fold_into(fold, &numbers, as_of)?;
+            batch.fold_into(fold, numbers, as_of)?;
         }
         let mut step = RollupStep {
             batches: taken.batches.len() as u64,
@@ -99,13 +117,13 @@ impl Store {
             let until = windows::next_stop(as_of, now);
             let mut moved = Vec::new();
             for shift in windows::shifts(as_of, until) {
-                moved.push((shift, windows::events_of(&mut tx, shift).await?));
+                moved.push((shift, windows::events_of(tx, shift).await?));
             }
             numbers
-                .resolve(&mut tx, moved.iter().flat_map(|(_, moves)| moves.pubkeys()))
+                .resolve(tx, moved.iter().flat_map(|(_, moves)| moves.pubkeys()))
                 .await?;
             for (shift, moves) in &moved {
-                moves.fold_into(&mut added, &numbers, *shift)?;
+                moves.fold_into(&mut added, numbers, *shift)?;
             }
             sqlx::query("update rollup_state set as_of = $1")
                 .bind(until)
@@ -114,11 +132,9 @@ impl Store {
             step.more = until < now;
         }
         // What comes first: an event may have come and gone since the last step.
-        apply::apply(&mut tx, &added).await?;
-        let removed = apply::apply(&mut tx, &removed).await?;
-        removal::refresh_spans(&mut tx, &removed).await?;
-        tx.commit().await?;
-        numbers.commit();
+        apply::apply(tx, &added).await?;
+        let removed = apply::apply(tx, &removed).await?;
+        removal::refresh_spans(tx, &removed).await?;
         Ok(Some(step))
     }
 
