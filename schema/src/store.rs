@@ -29,6 +29,7 @@ mod verify;
 use std::sync::Arc;
 
 use bigbrotr_core::clock::SharedClock;
+use bigbrotr_core::relay_url::RelayUrl;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use url::Url;
@@ -220,6 +221,14 @@ pub(crate) fn bytes32(bytes: &[u8], what: &'static str) -> Result<[u8; 32], Stor
     <[u8; 32]>::try_from(bytes).map_err(|error| StoreError::Corrupt {
         what,
         reason: format!("{} bytes instead of 32: {error}", bytes.len()),
+    })
+}
+
+/// Reads a column with a canonical relay URL.
+fn relay_url(text: &str, what: &'static str) -> Result<RelayUrl, StoreError> {
+    RelayUrl::from_canonical(text).map_err(|error| StoreError::Corrupt {
+        what,
+        reason: error.to_string(),
     })
 }
 

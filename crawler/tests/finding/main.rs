@@ -8,6 +8,8 @@
 
 mod floods;
 mod lists;
+#[path = "../common/names.rs"]
+mod names;
 mod order;
 mod proving;
 mod proving_leases;

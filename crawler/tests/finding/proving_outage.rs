@@ -1,37 +1,20 @@
 //! What is our own fault is not held against a candidate.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bigbrotr_core::clock::{Clock, SystemClock};
 use bigbrotr_core::relay_url::RelayUrl;
-use bigbrotr_crawler::dial::{
-    Dialer, NetworkConfig, NetworksConfig, ProxyAddr, Resolve, ResolveError,
-};
+use bigbrotr_crawler::dial::{Dialer, NetworkConfig, NetworksConfig, ProxyAddr};
 use bigbrotr_schema::store::{Document, Snapshot};
 use bigbrotr_testkit::relay::faults::{Fault, ReadFault};
-use futures_util::future::BoxFuture;
 use serde_json::json;
 
+use crate::names::Names;
 use crate::support::{
     Validator, World, impatient, networks, relay_with, url, url_of, validator_config,
 };
-
-/// Name servers that answer, or do not.
-struct Names(Arc<AtomicBool>);
-
-impl Resolve for Names {
-    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>> {
-        Box::pin(async move {
-            if !self.0.load(Ordering::SeqCst) || host.starts_with("lost") {
-                return Err(ResolveError::TimedOut);
-            }
-            Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])
-        })
-    }
-}
 
 /// Records that a relay has been online just now.
 async fn seen_online(world: &World, relay: &RelayUrl) {

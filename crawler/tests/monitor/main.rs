@@ -11,6 +11,8 @@ mod check;
 mod forward;
 mod information;
 mod mmdb;
+#[path = "../common/names.rs"]
+mod names;
 mod outage;
 mod reports;
 mod schedule;

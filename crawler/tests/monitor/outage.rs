@@ -1,23 +1,23 @@
 //! The database, or our network, goes away and comes back.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bigbrotr_core::clock::{Clock, ManualClock, SharedClock, SystemClock};
 use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
-use bigbrotr_crawler::dial::{Dialer, Resolve, ResolveError};
+use bigbrotr_crawler::dial::Dialer;
 use bigbrotr_schema::config::DatabaseConfig;
 use bigbrotr_schema::embedded::testing::TestDatabase;
 use bigbrotr_schema::store::Store;
 use bigbrotr_schema::testing::{execute, look, test_store};
 use bigbrotr_testkit::relay::faults::ReadFault;
 use bigbrotr_testkit::{SimRelay, TcpProxy};
-use futures_util::future::BoxFuture;
 use nostr::Keys;
 use serde_json::Value;
 
+use crate::names::Names;
 use crate::support::{
     Running, config, healthy_relay, impatient, networks, published, relay_with, stored, until,
     url_of,
@@ -61,20 +61,6 @@ async fn an_outage_loses_no_check() {
     assert_eq!(relay.stats().sessions, 1);
     assert_eq!(stored(&direct, &url_of(&relay)).await["status"], "online");
     assert_eq!(published(&direct, 30_166).await.len(), 1);
-}
-
-/// Name servers that answer, or do not; one name they never find an answer to.
-struct Names(Arc<AtomicBool>);
-
-impl Resolve for Names {
-    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, ResolveError>> {
-        Box::pin(async move {
-            if !self.0.load(Ordering::SeqCst) || host.starts_with("lost") {
-                return Err(ResolveError::TimedOut);
-            }
-            Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])
-        })
-    }
 }
 
 /// Relays of several hosts, checked once; then a check of each is due, and one of another that

@@ -11,7 +11,6 @@ mod proving;
 use std::fmt;
 
 use bigbrotr_core::network::Network;
-use bigbrotr_core::relay_url::RelayUrl;
 use sqlx::Row;
 
 pub use self::finding::{
@@ -158,11 +157,4 @@ impl Store {
             promoted: count("promoted")?,
         })
     }
-}
-
-fn candidate_url(text: &str) -> Result<RelayUrl, StoreError> {
-    RelayUrl::from_canonical(text).map_err(|error| StoreError::Corrupt {
-        what: "URL of a candidate",
-        reason: error.to_string(),
-    })
 }

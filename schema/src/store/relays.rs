@@ -7,7 +7,7 @@ use bigbrotr_core::relay_url::RelayUrl;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::Store;
+use super::{Store, relay_url};
 use crate::error::StoreError;
 
 /// The database's number for a relay.
@@ -139,7 +139,7 @@ impl Store {
         .bind(i64::from(most))
         .fetch_all(&self.pool)
         .await?;
-        urls.iter().map(|url| relay_url(url)).collect()
+        urls.iter().map(|url| relay_url(url, "relay URL")).collect()
     }
 
     /// Gives a relay back unchecked: its check is due again at once.
@@ -165,13 +165,6 @@ impl Store {
 pub(super) fn known_relay(row: &PgRow) -> Result<KnownRelay, StoreError> {
     Ok(KnownRelay {
         id: RelayId(row.try_get("id")?),
-        url: relay_url(row.try_get("url")?)?,
-    })
-}
-
-fn relay_url(text: &str) -> Result<RelayUrl, StoreError> {
-    RelayUrl::from_canonical(text).map_err(|error| StoreError::Corrupt {
-        what: "relay URL",
-        reason: error.to_string(),
+        url: relay_url(row.try_get("url")?, "relay URL")?,
     })
 }

@@ -4,9 +4,10 @@ use bigbrotr_core::network::Network;
 use bigbrotr_core::relay_url::RelayUrl;
 use sqlx::Row;
 
-use super::{FoundBy, Store, candidate_url};
+use super::{FoundBy, Store};
 use crate::error::StoreError;
 use crate::limits::CANDIDATE_UPKEEP_BATCH;
+use crate::store::relay_url;
 
 /// A candidate that is due, leased to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Store {
         rows.iter()
             .map(|row| {
                 Ok(Candidate {
-                    url: candidate_url(row.try_get("url")?)?,
+                    url: relay_url(row.try_get("url")?, "URL of a candidate")?,
                     attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
                     lease: row.try_get("leased_until")?,
                 })
