@@ -5,6 +5,7 @@
 //! relays that were online when they were last checked, which are dialled to find out.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use bigbrotr_core::relay_url::RelayUrl;
 use bigbrotr_schema::store::Store;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use crate::dial::Dialer;
+use crate::dial::{Dialer, NetworkConfig};
+use crate::limits::SLOT_WAIT;
 use crate::session::{Fault, SessionError};
 use crate::store_wait::{StepError, bounded};
 
@@ -35,11 +38,15 @@ const WITNESS_RELAYS: u32 = 64;
 /// How long ago a witness may have been checked, seconds.
 const WITNESS_AGE_SECONDS: i64 = 7 * 24 * 3_600;
 
-/// The longest time for dialling them. Finding out may have to wait for somebody who finds out.
-const REACH_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that [`Reach::counts`] takes: finding out may have to wait for somebody who does.
+pub(crate) fn longest(network: &NetworkConfig) -> Duration {
+    round(network) * 2
+}
 
-/// The longest that [`Reach::counts`] takes.
-pub(crate) const REACH_WAIT: Duration = REACH_TIMEOUT.saturating_mul(2);
+/// The longest time for finding out: for one slot, and for whoever is as slow as we allow.
+fn round(network: &NetworkConfig) -> Duration {
+    SLOT_WAIT + network.connect_timeout
+}
 
 /// What is known of our way to each network.
 pub(crate) struct Reach {
@@ -59,8 +66,19 @@ struct Way {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Last {
+    /// When the latest of those who answered was tried.
     proof: Option<Instant>,
-    doubt: Option<Instant>,
+    /// When witnesses were last dialled in vain, and when that was known.
+    doubt: Option<(Instant, Instant)>,
+}
+
+/// What came of dialling witnesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Testimony {
+    Answered,
+    Silent,
+    /// None of them could be tried.
+    Untried,
 }
 
 impl Reach {
@@ -73,16 +91,16 @@ impl Reach {
         }
     }
 
-    /// Notes that something on the network answered.
-    pub(crate) fn note_proof(&self, network: Network) {
-        self.way(network).note(true);
+    /// Notes that something on the network answered that was tried at `began`.
+    pub(crate) fn note_proof(&self, network: Network, began: Instant) {
+        self.way(network).note_proof(began);
     }
 
     /// Says whether a failure counts against the relay. `began` is when it was tried.
     pub(crate) async fn counts(&self, relay: &RelayUrl, fault: Fault, began: Instant) -> bool {
         match fault {
             Fault::Theirs => {
-                self.note_proof(relay.network());
+                self.note_proof(relay.network(), began);
                 true
             }
             Fault::Name => true,
@@ -99,51 +117,64 @@ impl Reach {
         if let Some(known) = way.remembered(began) {
             return known;
         }
-        let is_there = match self.witnesses(relay).await {
-            Ok(witnesses) if witnesses.len() < LEAST_WITNESSES => return true,
-            Ok(witnesses) => self.any_answers(&witnesses).await,
-            Err(error) => {
-                tracing::debug!(%error, "cannot find out which relays were online");
-                return false;
+        let (asked, round) = (Instant::now(), round(self.dialer.config().get(network)));
+        let testimony = match tokio::time::timeout(round, self.testimony(relay)).await {
+            Ok(Ok(None)) => return true,
+            Ok(Ok(Some(testimony))) => testimony,
+            Err(_) => Testimony::Silent,
+            Ok(Err(error)) => {
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "cannot find out which relays were online",
+                );
+                Testimony::Untried
             }
         };
-        if !is_there {
+        if testimony == Testimony::Answered {
+            way.note_proof(asked);
+            return true;
+        }
+        way.note_doubt(asked);
+        // Somebody may have answered another try meanwhile.
+        if let Some(true) = way.remembered(began) {
+            return true;
+        }
+        if testimony == Testimony::Silent {
             tracing::warn!(
                 %network,
                 "no relay of this network can be reached, whoever was online: failures do not count",
             );
         }
-        way.note(is_there);
-        is_there
+        false
     }
 
-    /// Chooses relays to dial: of other hosts than the one that failed.
-    async fn witnesses(&self, failed: &RelayUrl) -> Result<Vec<RelayUrl>, StepError> {
+    /// Dials relays of other hosts than the one that failed. `None`: there are too few.
+    async fn testimony(&self, failed: &RelayUrl) -> Result<Option<Testimony>, StepError> {
         let since = self.clock.now() - WITNESS_AGE_SECONDS;
         let online = self
             .store
             .list_online_relays(failed.network(), since, WITNESS_RELAYS);
-        Ok(of_other_hosts(failed, bounded(online).await?))
-    }
-
-    async fn any_answers(&self, relays: &[RelayUrl]) -> bool {
-        let mut dials: FuturesUnordered<_> = relays
+        let mut online = bounded(online).await?;
+        // Not always those that were checked last: relays dislike who is back within seconds.
+        online.shuffle(&mut rand::rng());
+        let witnesses = of_other_hosts(failed, online);
+        if witnesses.len() < LEAST_WITNESSES {
+            return Ok(None);
+        }
+        let mut dials: FuturesUnordered<_> = witnesses
             .iter()
             .map(|relay| self.dialer.connect(relay))
             .collect();
-        let any = async {
-            while let Some(dialed) = dials.next().await {
-                // Whoever refuses is there.
-                match dialed.map_err(|error| SessionError::from(error).fault()) {
-                    Ok(_) | Err(Fault::Theirs) => return true,
-                    Err(_) => {}
-                }
+        let mut testimony = Testimony::Untried;
+        while let Some(dialed) = dials.next().await {
+            // Whoever refuses is there.
+            match dialed.map_err(|error| SessionError::from(error).fault()) {
+                Ok(_) | Err(Fault::Theirs) => return Ok(Some(Testimony::Answered)),
+                Err(Fault::Ours) => {}
+                Err(Fault::Name | Fault::Unclear) => testimony = Testimony::Silent,
             }
-            false
-        };
-        tokio::time::timeout(REACH_TIMEOUT, any)
-            .await
-            .unwrap_or(false)
+        }
+        Ok(Some(testimony))
     }
 
     fn way(&self, network: Network) -> &Way {
@@ -152,22 +183,24 @@ impl Reach {
 }
 
 impl Way {
-    fn note(&self, is_there: bool) {
-        let now = Some(Instant::now());
+    fn note_proof(&self, began: Instant) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_there {
-            last.proof = now;
-        } else {
-            last.doubt = now;
-        }
+        last.proof = last.proof.max(Some(began));
     }
 
+    fn note_doubt(&self, began: Instant) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.doubt = Some((began, Instant::now()));
+    }
+
+    /// What is known already for something that was tried at `began`.
     fn remembered(&self, began: Instant) -> Option<bool> {
         let Last { proof, doubt } = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if proof > doubt && proof >= Some(began) {
+        let doubted = doubt.filter(|(tried, _)| Some(*tried) > proof);
+        if doubted.is_none() && proof >= Some(began) {
             return Some(true);
         }
-        let in_doubt = doubt > proof && doubt.is_some_and(|at| at.elapsed() < DOUBT_AGE);
+        let in_doubt = doubted.is_some_and(|(_, known)| known.elapsed() < DOUBT_AGE);
         in_doubt.then_some(false)
     }
 }
@@ -200,24 +233,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_answered_before_a_try_proves_nothing_of_it() {
+    async fn what_was_tried_before_proves_nothing() {
         let way = Way::default();
         let pass = |seconds| tokio::time::advance(Duration::from_secs(seconds));
         let first = Instant::now();
         assert_eq!(way.remembered(first), None);
         pass(1).await;
-        way.note(true);
+        let second = Instant::now();
+        way.note_proof(second);
         assert_eq!(way.remembered(first), Some(true));
         pass(1).await;
-        let second = Instant::now();
-        assert_eq!(way.remembered(second), None);
-        way.note(false);
-        assert_eq!(way.remembered(second), Some(false));
+        let third = Instant::now();
+        // The answer comes late, to what was tried before.
+        way.note_proof(second);
+        assert_eq!(way.remembered(third), None);
+        pass(30).await;
+        way.note_doubt(third);
+        assert_eq!(way.remembered(third), Some(false));
         pass(5).await;
         assert_eq!(way.remembered(Instant::now()), Some(false));
         pass(6).await;
         assert_eq!(way.remembered(Instant::now()), None);
-        way.note(true);
-        assert_eq!(way.remembered(second), Some(true));
+        way.note_proof(Instant::now());
+        assert_eq!(way.remembered(third), Some(true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_answers_while_witnesses_are_dialled_is_believed() {
+        let way = Way::default();
+        let pass = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        let asked = Instant::now();
+        pass(1).await;
+        way.note_proof(Instant::now());
+        pass(20).await;
+        way.note_doubt(asked);
+        assert_eq!(way.remembered(asked), Some(true));
     }
 }

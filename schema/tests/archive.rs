@@ -421,10 +421,14 @@ async fn statistics_come_on_however_often_relays_are_checked() {
     let mut checking = JoinSet::new();
     checking.spawn(async move {
         loop {
-            sqlx::query("update relay_latest set checked_at = checked_at")
-                .execute(&mut checks)
-                .await
-                .unwrap();
+            // As who stores a check does it: the row is locked before it is changed.
+            sqlx::raw_sql(
+                "begin; select from relay_latest for update;
+                update relay_latest set checked_at = checked_at; commit",
+            )
+            .execute(&mut checks)
+            .await
+            .unwrap();
         }
     });
     let events = population(41, 1_000);

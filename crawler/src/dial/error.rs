@@ -192,6 +192,7 @@ impl DialError {
     pub fn is_ours(&self) -> bool {
         match self {
             Self::Disabled { .. } | Self::Busy { .. } | Self::ProxyDown { .. } => true,
+            Self::TimedOut { phase, .. } => *phase == Phase::Queue,
             Self::Connect { source, .. } => is_exhaustion(source),
             _ => false,
         }

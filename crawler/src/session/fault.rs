@@ -3,7 +3,8 @@
 use std::io;
 
 use super::error::SessionError;
-use crate::dial::{DialError, Phase, ResolveError};
+use crate::dial::websocket::UpgradeError;
+use crate::dial::{DialError, ResolveError};
 
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,12 @@ pub enum Fault {
 impl SessionError {
     /// Says whose fault it is.
     pub fn fault(&self) -> Fault {
-        let SessionError::Dial(error) = self else {
-            return Fault::Theirs;
+        let error = match self {
+            SessionError::Dial(error) => error,
+            SessionError::Upgrade(UpgradeError::TimedOut { .. })
+            | SessionError::Silent { .. }
+            | SessionError::SendTimedOut { .. } => return Fault::Unclear,
+            _ => return Fault::Theirs,
         };
         if error.is_ours() {
             return Fault::Ours;
@@ -34,18 +39,15 @@ impl SessionError {
                 | ResolveError::NotFound
                 | ResolveError::NoAddress => Fault::Name,
             },
-            DialError::SpecialAddress { .. } => Fault::Name,
             DialError::Connect { source, .. } => match source.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Fault::Theirs,
                 _ => Fault::Unclear,
             },
-            // A proxy without a network of its own tells the same of every host.
-            DialError::Proxy { .. } => Fault::Unclear,
-            DialError::TimedOut { phase, .. } => match phase {
-                Phase::Queue => Fault::Ours,
-                Phase::Resolve | Phase::Tcp | Phase::Proxy => Fault::Unclear,
-                Phase::Tls => Fault::Theirs,
-            },
+            // The latter two are also what a router, and a proxy, without a network tell of every
+            // host.
+            DialError::TimedOut { .. }
+            | DialError::SpecialAddress { .. }
+            | DialError::Proxy { .. } => Fault::Unclear,
             _ => Fault::Theirs,
         }
     }
@@ -58,6 +60,7 @@ mod tests {
     use bigbrotr_core::network::Network;
 
     use super::*;
+    use crate::dial::Phase;
 
     fn of(error: DialError) -> Fault {
         SessionError::Dial(error).fault()
@@ -107,7 +110,7 @@ mod tests {
             (connect(io::ErrorKind::NetworkUnreachable), Fault::Unclear),
             (resolve(ResolveError::NotFound), Fault::Name),
             (connect(io::ErrorKind::ConnectionRefused), Fault::Theirs),
-            (timed_out(Phase::Tls), Fault::Theirs),
+            (timed_out(Phase::Tls), Fault::Unclear),
         ] {
             let text = format!("{error:?}");
             assert_eq!(of(error), expected, "{text}");

@@ -6,7 +6,7 @@ use super::config::ValidatorConfig;
 use super::limits::MAX_SESSION_BYTES;
 use crate::dial::Dialer;
 use crate::dial::websocket::WebSocketLimits;
-use crate::session::{Fault, Session, SessionConfig};
+use crate::session::{Fault, ReadVerdict, Session, SessionConfig};
 
 /// What a try came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,11 @@ pub(super) async fn prove(dialer: &Dialer, url: &RelayUrl, config: &ValidatorCon
     } else {
         Proof::None {
             reason: answer,
-            fault: Fault::Theirs,
+            fault: match verdict {
+                ReadVerdict::Silent => Fault::Unclear,
+                ReadVerdict::Disconnected(error) => error.fault(),
+                _ => Fault::Theirs,
+            },
         }
     }
 }

@@ -16,10 +16,6 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Lines of the log that are shown where it is not as it should be.
 const SHOWN_LINES: usize = 10;
 
-/// Errors that tell of a machine that is too busy: nothing is judged by speed. What they are about is
-/// done again.
-const OF_A_BUSY_MACHINE: [&str; 1] = ["what a check found cannot be stored"];
-
 pub(crate) struct Node {
     child: Child,
     data: PathBuf,
@@ -125,8 +121,7 @@ impl Node {
         let log = fs::File::open(&self.log).expect("the log");
         let (mut count, mut first) = (0, String::new());
         for line in BufReader::new(log).lines().map_while(Result::ok) {
-            let is_error = line.contains("\"level\":\"ERROR\"")
-                && !OF_A_BUSY_MACHINE.iter().any(|text| line.contains(text));
+            let is_error = line.contains("\"level\":\"ERROR\"");
             // Panics are no JSON; the service that panicked is told of by the supervisor.
             if is_error || !line.starts_with('{') || line.contains("panicked") {
                 count += 1;

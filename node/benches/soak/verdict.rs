@@ -91,7 +91,8 @@ pub(crate) fn leaks(rest: &Sample, settled: &Sample) -> Vec<Verdict> {
         .collect()
 }
 
-/// Rows and connections of the database.
+/// Rows and connections of the database. What is archived of relays and their checks grows for as
+/// long as it runs, and has no rule.
 pub(crate) fn rows(samples: &[Sample], settled: &Sample, relays: usize) -> Vec<Verdict> {
     // The node's own relay is found too, by its announcement.
     let relays = relays as f64 + 5.0;

@@ -49,7 +49,7 @@ impl Store {
         }
     }
 
-    /// Takes a step; `alone` makes those who store checks wait for its end.
+    /// Takes a step; `alone` makes those who store checks, or add relays, wait for its end.
     async fn try_rollup_step(&self, alone: bool) -> Result<Option<RollupStep>, StoreError> {
         // One snapshot: that the queue is empty has to hold for the very moment in which events
         // enter and leave the windows.
@@ -76,8 +76,9 @@ impl Store {
         alone: bool,
     ) -> Result<Option<RollupStep>, StoreError> {
         if alone {
-            // Before the snapshot, which the first question takes.
-            sqlx::query("lock table relay_latest in share row exclusive mode")
+            // Before the snapshot, which the first question takes. Exclusive, as who stores a check
+            // first locks the relay's row and only then changes it.
+            sqlx::query("lock table relay_latest in exclusive mode")
                 .execute(&mut *tx)
                 .await?;
         }

@@ -66,7 +66,7 @@ async fn an_answer_that_is_lost_after_the_commit_changes_no_count() {
             wait_until("the commit is under way", async || {
                 archive
                     .count(
-                        "select count(*) from pg_stat_activity where state = 'active'
+                        "select count(*) from pg_stat_activity where wait_event = 'PgSleep'
                          and datname = current_database() and query ilike 'commit%'",
                     )
                     .await

@@ -11,7 +11,7 @@ use super::super::limits::{LEASE_MARGIN, RETRY_PAUSE, SECOND_CONNECTION_WAIT};
 use super::super::service::MonitorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
-use crate::reach::REACH_WAIT;
+use crate::reach;
 use crate::store_wait::{bounded, whole_seconds};
 
 /// The checks of one network. Networks do not wait for each other: Tor takes a minute for what
@@ -28,11 +28,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(network: Network, config: &MonitorConfig, reach: &NetworkConfig) -> Self {
-        let bound = reach.max_connections.get() / config.connections_per_check();
+    pub(super) fn new(network: Network, config: &MonitorConfig, limits: &NetworkConfig) -> Self {
+        let bound = limits.max_connections.get() / config.connections_per_check();
         Self {
             network,
-            lease_time: longest_check(config, reach) + LEASE_MARGIN,
+            lease_time: longest_check(config, limits) + LEASE_MARGIN,
             in_flight: 0,
             is_drained: false,
             capacity: config.concurrency.min(bound).max(1) as usize,
@@ -68,13 +68,13 @@ impl Lane {
 }
 
 /// The longest that a check can take, with finding out whether we have a network.
-fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
+fn longest_check(config: &MonitorConfig, limits: &NetworkConfig) -> Duration {
     let tries = |retries: u32, each: Duration| {
         let pauses = RETRY_PAUSE * retries;
         each * (retries + 1) + pauses
     };
     // Slots of the network and of the host, and the pace.
-    let dial = SLOT_WAIT * 3 + reach.connect_timeout;
+    let dial = SLOT_WAIT * 3 + limits.connect_timeout;
     let open = tries(config.open_retries, dial + config.open_timeout);
     // Each probe may find its time used up just as it begins to send.
     let read = config.read_timeout * 2 * (config.read_retries + 1);
@@ -95,7 +95,7 @@ fn longest_check(config: &MonitorConfig, reach: &NetworkConfig) -> Duration {
     let information = tries(config.nip11_retries, config.nip11_timeout);
     let dns = tries(config.dns_retries, config.dns_timeout);
     let asked = conversation.max(information) + SECOND_CONNECTION_WAIT;
-    (open + asked + CLOSE_TIMEOUT).max(dns) + REACH_WAIT
+    (open + asked + CLOSE_TIMEOUT).max(dns) + reach::longest(limits)
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
         let tor = NetworkConfig::default_of(Network::Tor);
         let lane = Lane::new(Network::Tor, &config, &tor);
         assert!(lane.lease_time > longest_check(&config, &tor) + LEASE_MARGIN / 2);
-        assert!(lane.lease_time < Duration::from_mins(10));
+        assert!(lane.lease_time < Duration::from_mins(15));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) async fn check_and_store(
     let took = began.elapsed();
     service.metrics.observe_check(took.as_secs_f64());
     match result.open {
-        OpenFinding::Open(_) => service.reach.note_proof(url.network()),
+        OpenFinding::Open(_) => service.reach.note_proof(url.network(), began),
         OpenFinding::Failed { reason, fault } => {
             if !Box::pin(service.reach.counts(url, fault, began)).await {
                 tracing::debug!(relay.url = %url, reason, "cannot check a relay for reasons of ours");

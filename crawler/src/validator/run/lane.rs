@@ -10,7 +10,7 @@ use super::super::limits::{CONNECTION_SHARE, LEASE_MARGIN};
 use super::super::service::ValidatorService;
 use crate::dial::NetworkConfig;
 use crate::limits::{CLOSE_TIMEOUT, SLOT_WAIT};
-use crate::reach::REACH_WAIT;
+use crate::reach;
 use crate::store_wait::{StepError, bounded, whole_seconds};
 
 /// The tries of one network. Networks do not wait for each other.
@@ -25,13 +25,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(network: Network, config: &ValidatorConfig, reach: &NetworkConfig) -> Self {
-        let bound = reach.max_connections.get() / CONNECTION_SHARE;
+    pub(super) fn new(network: Network, config: &ValidatorConfig, limits: &NetworkConfig) -> Self {
+        let bound = limits.max_connections.get() / CONNECTION_SHARE;
         Self {
             network,
             in_flight: 0,
             is_drained: false,
-            lease_time: longest_try(config, reach) + LEASE_MARGIN,
+            lease_time: longest_try(config, limits) + LEASE_MARGIN,
             capacity: config.concurrency.min(bound).max(1) as usize,
         }
     }
@@ -64,11 +64,11 @@ impl Lane {
 }
 
 /// The longest that a try can take, with finding out whether we have a network.
-fn longest_try(config: &ValidatorConfig, reach: &NetworkConfig) -> Duration {
+fn longest_try(config: &ValidatorConfig, limits: &NetworkConfig) -> Duration {
     // Slots of the network and of the host, and the pace.
-    let dial = SLOT_WAIT * 3 + reach.connect_timeout;
+    let dial = SLOT_WAIT * 3 + limits.connect_timeout;
     // The probe may find its time used up just as it begins to send.
-    dial + config.open_timeout + config.read_timeout * 2 + CLOSE_TIMEOUT + REACH_WAIT
+    dial + config.open_timeout + config.read_timeout * 2 + CLOSE_TIMEOUT + reach::longest(limits)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub(super) async fn try_and_store(
     service.metrics.observe_try(took.as_secs_f64());
     let record = match proof {
         Proof::Relay { answer } => {
-            service.reach.note_proof(url.network());
+            service.reach.note_proof(url.network(), began);
             Record::Relay { answer }
         }
         Proof::None { reason, fault } => {
