@@ -166,6 +166,10 @@ pub const MAX_HTTP_HEADERS: usize = 100;
 /// What an HTTP exchange may cost beyond its body, bytes: TLS handshake, head, chunk framing.
 pub const HTTP_OVERHEAD_BYTES: u64 = 128 << 10;
 
+/// How long the time must be of which a relay says that it has nothing older, seconds, to be asked
+/// once more in other words: that is a question a scan, and none for what has just come.
+pub const CONFIRMED_SECONDS: i64 = 86_400;
+
 /// The smallest cap that a relay can be believed to have, events: below it, a page that holds
 /// one second only is a quiet relay.
 pub const SMALLEST_CAP: usize = 10;

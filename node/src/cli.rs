@@ -119,7 +119,8 @@ pub(crate) struct Options {
     /// Where metrics and health are served
     #[arg(long, value_name = "ADDR", global = true, help_heading = "Node")]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// End when all relays have been measured and archived once
+    /// End when nothing waits for the services that run here: relays are measured and archived,
+    /// events counted, jobs answered
     #[arg(long, global = true, help_heading = "Node")]
     pub(crate) once: bool,
     /// How the log looks
@@ -182,9 +183,9 @@ pub(crate) struct QueryArgs {
     /// one answer a line
     #[arg(long, conflicts_with_all = ["name", "params"])]
     pub(crate) batch: bool,
-    /// The question, such as events.stats; `catalog` lists them
-    #[arg(default_value = "catalog", add = ArgValueCompleter::new(completion::question))]
-    pub(crate) name: String,
+    /// The question, such as events.stats; without one, all of them are listed
+    #[arg(add = ArgValueCompleter::new(completion::question))]
+    pub(crate) name: Option<String>,
     /// Its parameters, as name=value
     #[arg(value_parser = parse_pair, add = ArgValueCompleter::new(completion::param))]
     pub(crate) params: Vec<(String, String)>,

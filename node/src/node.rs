@@ -21,7 +21,7 @@ use bigbrotr_schema::catalog::Catalog;
 use bigbrotr_schema::embedded::Owner;
 use bigbrotr_schema::ingest::{Ingest, IngestMetrics};
 use bigbrotr_schema::initializer::initialize;
-use bigbrotr_schema::store::Store;
+use bigbrotr_schema::store::{PendingWork, Store};
 use nostr::ToBech32;
 use prometheus::Registry;
 use tokio::runtime::Handle;
@@ -272,13 +272,13 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until no relay is due, nothing waits to be counted and no job to be answered, or
-    /// until the node is asked to stop.
+    /// Waits until nothing waits for the services that run here (no relay is due, no batch to be
+    /// counted, no job to be answered), or until the node is asked to stop.
     pub(crate) async fn until_done(&self) -> anyhow::Result<()> {
         let mut quiet = 0;
         while quiet < 2 && !self.stop.is_cancelled() {
             match self.store.pending_work(&self.networks).await {
-                Ok(work) if work.is_none() => quiet += 1,
+                Ok(work) if !self.is_waited_for(&work) => quiet += 1,
                 Ok(_) => quiet = 0,
                 Err(error) if error.is_retryable() => quiet = 0,
                 Err(error) => return Err(error.into()),
@@ -289,6 +289,19 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Says whether work waits for a service that runs here.
+    fn is_waited_for(&self, work: &PendingWork) -> bool {
+        [
+            (ServiceName::Monitor, work.checks),
+            (ServiceName::Synchronizer, work.syncs),
+            (ServiceName::PrioritySynchronizer, work.priority_syncs),
+            (ServiceName::Rollup, work.batches),
+            (ServiceName::Dvm, work.jobs),
+        ]
+        .into_iter()
+        .any(|(name, waiting)| waiting > 0 && self.places.services.contains(&name))
     }
 
     /// Stops everything in order: services, intake, helpers, database.

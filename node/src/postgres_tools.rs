@@ -51,10 +51,12 @@ impl PostgresTools {
                 usual.into_iter().chain(path).collect()
             }
         };
-        Ok(Self {
-            places,
-            variables: variables(url.expose())?,
-        })
+        let mut variables = variables(url.expose())?;
+        let password = &settings.database.password;
+        if !password.is_empty() && variables.iter().all(|(name, _)| *name != "PGPASSWORD") {
+            variables.push(("PGPASSWORD", password.expose().to_owned()));
+        }
+        Ok(Self { places, variables })
     }
 
     /// Runs a program to its end. What it has to say goes where ours does.
@@ -112,9 +114,11 @@ impl PostgresTools {
 /// Takes the URL apart, as its parts are given to programs.
 fn variables(url: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
     let url = Url::parse(url).context("the database's URL cannot be read")?;
+    let host = url.host_str().unwrap_or_default();
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let parts = [
-        ("PGHOST", decoded(url.host_str().unwrap_or_default())),
+        // An IPv6 address has brackets in a URL only.
+        ("PGHOST", decoded(host.trim_matches(['[', ']']))),
         (
             "PGPORT",
             url.port().map_or_else(String::new, |port| port.to_string()),
@@ -126,8 +130,6 @@ fn variables(url: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut variables: Vec<(&str, String)> = parts
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        // An IPv6 address has brackets in a URL only.
-        .map(|(name, value)| (name, value.trim_matches(['[', ']']).to_owned()))
         .collect();
     for (name, value) in url.query_pairs() {
         let name = name.replace('-', "");
@@ -157,6 +159,8 @@ mod tests {
         ];
         let expected = expected.map(|(name, value)| (name, value.to_owned()));
         assert_eq!(variables(url).unwrap(), expected);
+        let bracketed = variables("postgres://me:%5Bsecret%5D@host/db").unwrap();
+        assert!(bracketed.contains(&("PGPASSWORD", "[secret]".to_owned())));
         let socket = variables("postgres:///db?host=/run/postgresql").unwrap();
         assert!(
             socket.contains(&("PGHOST", "/run/postgresql".to_owned())),

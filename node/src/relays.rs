@@ -21,7 +21,14 @@ fn read(settings: &Settings, file: &Path) -> anyhow::Result<Vec<RelayUrl>> {
     if file.as_os_str().is_empty() {
         return Ok(Vec::new());
     }
-    let text = settings.implementation.read(file)?;
+    let text = settings.implementation.read(file).map_err(|error| {
+        let is_url = file.to_string_lossy().contains("://");
+        if is_url {
+            error.context("Hint: relays are named in a file, one URL a line")
+        } else {
+            error
+        }
+    })?;
     let policy = UrlPolicy {
         allow_private: settings.networks.allow_private,
         ..UrlPolicy::default()

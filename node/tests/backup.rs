@@ -44,6 +44,36 @@ async fn store(database: &TestDatabase) -> Store {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_password_may_stand_outside_of_the_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let database = TestServer::shared().await.empty_database().await;
+    must(&data, Some(&database), &["init"]);
+    let url = database.url();
+    let (user, rest) = url.split_once('@').unwrap();
+    let (user, password) = user.rsplit_once(':').unwrap();
+    let file = folder.path().join("backup.dump");
+    let mut command = bigbrotr(&data);
+    command.args(["--database-url", &format!("{user}@{rest}"), "backup"]);
+    command.env("BIGBROTR__DATABASE__PASSWORD", password);
+    let (done, _, stderr) = output(command.arg(&file));
+    assert!(done.status.success(), "{stderr}");
+    assert!(file.metadata().unwrap().len() > 0);
+
+    // Who fails leaves nothing, and the file of another that is at it alone.
+    let other = folder.path().join("other.dump");
+    let nobody = ["--database-url", "postgres://127.0.0.1:1/x", "backup"];
+    let (done, _, _) = output(bigbrotr(&data).args(nobody).arg(&other));
+    assert!(!done.status.success());
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().contains("dump"))
+        .collect();
+    assert_eq!(left, ["backup.dump"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restored_node_goes_on_where_the_backup_was_made() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();

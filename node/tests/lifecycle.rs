@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Node, eventually, get, get_json, signal};
+use common::{Node, bigbrotr, eventually, get, get_json, output, signal};
 
 const SERVICES: [&str; 2] = ["--services", "initializer,rollup,relay,api,dvm"];
 
@@ -134,6 +134,30 @@ fn a_port_in_use_is_a_clear_error() {
             "{flag}: {stderr}"
         );
     }
+}
+
+#[test]
+fn once_waits_for_nothing_that_others_have_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let seeds = folder.path().join("seeds.txt");
+    std::fs::write(&seeds, "wss://relay.example.com\n").unwrap();
+    let mut once = bigbrotr(&data);
+    once.args(["--once", "--metrics-listen", "127.0.0.1:0"]);
+    once.args(["--services", "initializer", "--seed-relays"]);
+    let none = folder.path().join("none.txt");
+    std::fs::write(&none, "# none\n").unwrap();
+    once.arg(&seeds).arg("--priority-relays").arg(&none);
+    let (done, _, said) = output(&mut once);
+    assert!(done.status.success(), "{said}");
+    let (done, status, said) = output(bigbrotr(&data).args(["status", "--json"]));
+    assert!(done.status.success(), "{said}");
+    assert!(status.contains("wss://relay.example.com"), "{status}");
+
+    let url = ["init", "--seed-relays", "wss://relay.example.com"];
+    let (done, _, said) = output(bigbrotr(&data).args(url));
+    assert!(!done.status.success());
+    assert!(said.contains("one URL a line"), "{said}");
 }
 
 #[test]

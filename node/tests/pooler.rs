@@ -59,7 +59,7 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
         ("BIGBROTR_SECRET_KEY", secret.as_str()),
     ];
     // Two processes with everything: their statements have the same names, if they have any.
-    let services = "initializer,rollup,retention,relay,api,dvm,finder,monitor,\
+    let services = "initializer,rollup,retention,relay,api,dvm,finder,validator,monitor,\
                     synchronizer,priority-synchronizer";
     let start = |n: usize| -> Node {
         sync::node(
@@ -92,6 +92,9 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
     assert_eq!(command(&["export"]).lines().count(), EVENTS);
     command(&["status", "--json"]);
     command(&["verify"]);
+    let dump = place.join("bigbrotr.dump");
+    command(&["backup", dump.to_str().unwrap()]);
+    assert!(dump.metadata().unwrap().len() > 0);
 
     // Both relays listen where a pooler cannot be in between.
     let listening = server.sql(

@@ -55,6 +55,9 @@ pub(crate) const SCAN_ROWS: usize = 4_000;
 /// pool, which services share.
 pub(crate) const CONCURRENT_QUERIES: usize = 8;
 
+/// Counts of one address at the same time: each may take its whole time, and others want to ask, too.
+pub(crate) const COUNTS_PER_SITE: usize = 3;
+
 /// Bytes of an event's texts up to which it is verified at once, on the thread that has it: that takes
 /// some 0.1 ms.
 pub(crate) const SMALL_EVENT_BYTES: usize = 32 * 1024;

@@ -18,7 +18,8 @@ use crate::front::gate::Gate;
 use crate::front::nip11;
 use crate::hub::Hub;
 use crate::limits::{
-    CONCURRENT_QUERIES, EXTRA_TCP_CONNECTIONS, EXTRA_TCP_CONNECTIONS_PER_IP, RECONCILIATIONS,
+    CONCURRENT_QUERIES, COUNTS_PER_SITE, EXTRA_TCP_CONNECTIONS, EXTRA_TCP_CONNECTIONS_PER_IP,
+    RECONCILIATIONS,
 };
 use crate::metrics::RelayMetrics;
 use crate::rate::{KeyedBuckets, Rate};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) reconciliations: Arc<Semaphore>,
     /// Room for the events that they compare.
     pub(crate) reconciled_events: Arc<Semaphore>,
+    /// Places for counting, of one address.
+    pub(crate) counts: Gate,
     pub(crate) rates: Rates,
     /// Whether the archive is served: it is to be, its indexes are there, and new events of it are
     /// heard of.
@@ -132,6 +135,7 @@ impl Shared {
             sessions: Gate::new(limits.max_connections, limits.max_connections_per_ip),
             reconciliations: Arc::new(Semaphore::new(RECONCILIATIONS)),
             reconciled_events: Arc::new(Semaphore::new(limits.max_reconcile_events_in_all)),
+            counts: Gate::new(usize::MAX, COUNTS_PER_SITE),
             rates: Rates::new(&config),
             archive_is_open: AtomicBool::new(false),
             queries: Semaphore::new(CONCURRENT_QUERIES),

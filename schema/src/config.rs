@@ -116,6 +116,11 @@ impl Section for DatabaseConfig {
 
     fn validate(&self) -> Result<(), Vec<Invalid>> {
         let mut checks = Checks::new();
+        let (least, day) = (Duration::from_millis(1), Duration::from_hours(24));
+        checks.range("max_connections", self.max_connections, 2..=1_000);
+        checks.range("public_connections", self.public_connections, 1..=1_000);
+        checks.duration("acquire_timeout", self.acquire_timeout, least..=day);
+        checks.duration("query_timeout", self.query_timeout, least..=day);
         checks.nested("retention", self.retention.validate());
         checks.finish()
     }

@@ -77,6 +77,10 @@ pub const ROLLUP_BATCHES: usize = 256;
 /// memory and its time. Larger folds meet each counter more often and write it once.
 pub const ROLLUP_EVENTS: i64 = 40_000;
 
+/// How far ahead of all clocks the statistics may be, seconds: clocks differ, and going back for each
+/// would be work for nothing.
+pub const ROLLUP_CLOCK_PLAY_SECONDS: i64 = 60;
+
 /// How far one rollup transaction moves the windows, seconds: after a pause of weeks a step reads
 /// six hours of events, not all of them.
 pub const ROLLUP_MOST_ADVANCE_SECONDS: i64 = 6 * 3_600;
@@ -103,6 +107,10 @@ pub const IDLE_READERS: usize = 8;
 
 /// Events that are published in one transaction.
 pub const PUBLISH_BATCH: usize = 100;
+
+/// Events that are published at the same time in transactions of their own, each with a connection
+/// of the pool that services share: a flood of deletions leaves them some.
+pub const PUBLISHED_ALONE: usize = 4;
 
 /// Events that one removal takes out: the archive's writers wait for it.
 pub const RETENTION_BATCH: usize = 2_000;
@@ -182,12 +190,23 @@ pub const MAX_RELAYS: usize = 10;
 /// Levels of groups in an answer.
 pub const MAX_GROUPS: usize = 3;
 
+/// The longest text parameter of a question, characters: as much as is kept of what relays say of
+/// their software.
+pub const MAX_TEXT_CHARS: usize = 256;
+
+/// The longest cursor, characters: the keys of a row in base64, a relay's URL of 2,048 bytes among
+/// them.
+pub const MAX_CURSOR_CHARS: usize = 8_192;
+
 /// The longest name of a tag to group by: characters.
 pub const MAX_GROUP_CHARS: usize = 50;
 
 /// Answers that wait to be taken to other relays: as many as strangers may pile up, at a few KiB
 /// each tens of MB. Further ones are on our own relay only.
 pub const MAX_DELIVERIES: i64 = 10_000;
+
+/// Those of them for relays that customers name: the rest is for those that requests come from.
+pub const MAX_NAMED_DELIVERIES: i64 = 5_000;
 
 /// How long a relay on the operator's list is overdue before the synchronizer of all relays takes
 /// it: there may be no priority synchronizer.

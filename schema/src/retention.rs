@@ -85,7 +85,12 @@ impl RetentionService {
             removed += step.removed;
             from = step.next;
             // Room for the archive's writers, which a removal makes wait.
-            if step.removed > 0 && !context.sleep(RETENTION_PAUSE).await {
+            let pause = if step.removed > 0 {
+                RETENTION_PAUSE
+            } else {
+                Duration::ZERO
+            };
+            if !context.sleep(pause).await {
                 break;
             }
         }

@@ -121,6 +121,26 @@ async fn every_list_pages_through_all_rows_in_every_order() {
 }
 
 #[tokio::test]
+async fn lists_page_past_the_longest_urls() {
+    let (store, _database) = test_store().await;
+    let urls: Vec<RelayUrl> = (0..3)
+        .map(|n| format!("wss://a.example.com/{}{n}", "x".repeat(1_900)))
+        .map(|url| RelayUrl::parse(&url, &UrlPolicy::default()).unwrap())
+        .collect();
+    store.insert_relays(&urls).await.unwrap();
+    let catalog = Catalog::load(store, &[]).await.unwrap();
+    for sort in ["url", "events"] {
+        let mut given = params(&[("limit", "1"), ("sort", sort)]);
+        let mut pages = 1;
+        while let Some(next) = catalog.run("relays.list", &given).await.unwrap().next {
+            given.insert("cursor".into(), next);
+            pages += 1;
+        }
+        assert_eq!(pages, 3, "{sort}");
+    }
+}
+
+#[tokio::test]
 async fn sorting_columns_stay_out_of_answers() {
     let (store, _database) = test_store().await;
     fill(&store).await;

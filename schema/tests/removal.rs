@@ -231,6 +231,37 @@ async fn orphans_are_removed_in_bounded_batches() {
 }
 
 #[tokio::test]
+async fn a_removal_waits_no_longer_for_a_frozen_writer_than_others_can_bear() {
+    let archive = Archive::new(rules(Duration::from_hours(40 * 24), &[])).await;
+    let relay = archive.relay("wss://one.example.com").await;
+    archive
+        .ingest
+        .submit(population(6, 50), Some(relay))
+        .await
+        .unwrap();
+    // All of them are old by now.
+    archive.clock.advance(Duration::from_hours(80 * 24));
+    let pool = sqlx::PgPool::connect(&archive.database.url())
+        .await
+        .unwrap();
+    let mut frozen = pool.acquire().await.unwrap();
+    sqlx::raw_sql("begin; select lock_archive_for_writing()")
+        .execute(&mut *frozen)
+        .await
+        .unwrap();
+    // Every event has a relay: nothing to wait for.
+    assert_eq!(archive.store.delete_orphan_events(10).await.unwrap(), 0);
+    let policy = archive.config.retention.policy();
+    let step = archive
+        .store
+        .apply_retention(&policy, RetentionCursor::START);
+    let step = tokio::time::timeout(Duration::from_mins(1), step).await;
+    let error = step.expect("an end").unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    drop(frozen);
+}
+
+#[tokio::test]
 async fn a_removed_event_that_is_seen_again_is_archived_again() {
     let archive = Archive::new(RetentionConfig::default()).await;
     let (one, two) = (

@@ -11,7 +11,8 @@
 //! - Only pages that ended with EOSE come here, once their events are durable.
 //! - The second where a page ended is asked for again, and the answer must hold an event of it.
 //! - Nothing is concluded from a short page, only from an empty one, and from that only when
-//!   the relay has shown that it answers.
+//!   the relay has shown that it answers; from one far above the floor only when it says the same
+//!   of the usual kinds.
 //! - A second that fills a page is a gap, unless the relay is seen to give larger pages.
 
 mod dialogue;
@@ -28,7 +29,9 @@ use bigbrotr_schema::store::Coverage;
 pub(super) use self::dialogue::{Answer, Question, Rules, ScanError};
 pub(super) use self::span::Span;
 use self::walk::{Advance, Sizes, Stuck, Walk};
-use crate::limits::{MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, NEW_EVENT_SECONDS, SMALLEST_CAP};
+use crate::limits::{
+    CONFIRMED_SECONDS, MAX_PAGE_EVENTS, MAX_PAGES_BEYOND_TOP, NEW_EVENT_SECONDS, SMALLEST_CAP,
+};
 
 /// Unix seconds beyond 32 bits with a sign, in 2038: relays refuse such bounds, or answer nothing.
 const FAR_FUTURE: i64 = 1 << 31;
@@ -57,6 +60,13 @@ enum Phase {
     Up { walk: Walk, pages_beyond: usize },
     /// Nothing came at all: is that the truth?
     Confirm,
+    /// Nothing came from below this second, for a long time: is that the truth? Some relays hide
+    /// events only after they have taken as many as were asked for.
+    Bottom {
+        edge: i64,
+        bounds: (Option<i64>, Option<i64>),
+        next: Box<Phase>,
+    },
     /// Is a second whole that filled a page at the end of a walk?
     Measure { suspect: Stuck, next: Box<Phase> },
     /// All is covered.
@@ -126,6 +136,10 @@ impl Scan {
                     until.or(self.ceiling),
                 )
             }
+            Phase::Bottom { bounds, .. } => {
+                (names_kinds, limit) = (true, 1);
+                *bounds
+            }
             Phase::Measure { suspect, .. } => {
                 limit = suspect.size + 1;
                 (None, None)
@@ -154,6 +168,10 @@ impl Scan {
             Phase::Confirm if page.times.iter().any(|time| *time <= self.settled_to()) => {
                 return Err(ScanError::NothingForBroad);
             }
+            Phase::Bottom { edge, .. } if page.times.iter().any(|time| *time <= edge) => {
+                return Err(ScanError::NothingForBroad);
+            }
+            Phase::Bottom { next, .. } => self.phase = *next,
             Phase::Measure { suspect, next } => {
                 // Very small pages are no cap that anybody has.
                 if page.len() <= suspect.size && suspect.size >= SMALLEST_CAP {
@@ -212,7 +230,9 @@ impl Scan {
         if page.times.is_empty() && page.foreign > 0 {
             return Err(ScanError::OnlyForeign);
         }
-        if page.times.is_empty() && page.bad >= self.largest.max(SMALLEST_CAP) {
+        // Where less was asked for, less is a whole page.
+        let whole = self.largest.max(SMALLEST_CAP).min(self.current_limit());
+        if page.times.is_empty() && page.bad >= whole {
             return Err(ScanError::OnlyUnusable);
         }
         Ok(())
@@ -249,11 +269,27 @@ impl Scan {
             }
             Advance::Again | Advance::Widen => Phase::Down { walk, top },
             Advance::Exhausted { suspect } => {
-                let next = self.after_down(&walk, top);
+                let next = self.confirmed(&walk, self.after_down(&walk, top));
                 Self::measured(suspect, next, gaps)
             }
         };
         Ok(())
+    }
+
+    /// Has a bottom confirmed that is far above the floor, before the scan goes on.
+    fn confirmed(&self, walk: &Walk, next: Phase) -> Phase {
+        match walk.edge() {
+            // That nothing came at all is asked about in any case.
+            _ if matches!(next, Phase::Confirm) => next,
+            Some(edge) if edge.saturating_sub(self.span.floor) >= CONFIRMED_SECONDS => {
+                Phase::Bottom {
+                    edge,
+                    bounds: walk.bounds(self.span.floor, self.ceiling),
+                    next: Box::new(next),
+                }
+            }
+            _ => next,
+        }
     }
 
     /// Concludes from a page whether newer events can have been left out of the first.

@@ -38,6 +38,9 @@ use crate::session::{Page, PageLimits, Session, SessionConfig};
 /// which name none.
 const USUAL_KINDS: [u16; 12] = [0, 1, 3, 4, 5, 6, 7, 1_984, 9_735, 10_002, 30_023, 30_078];
 
+/// The one of them that relays hide from those whom it is not for (NIP-04).
+const DIRECT_MESSAGE: u16 = 4;
+
 /// How a turn ended.
 #[derive(Debug)]
 pub(super) enum TurnEnd {

@@ -185,6 +185,27 @@ async fn a_denied_relay_is_left_alone_until_it_is_allowed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_older_than_pages_of_too_large_events_is_archived() {
+    let mut events = notes(207, 20, 10);
+    let oldest = now() - 60 - 20 * 10;
+    for n in 0..25 {
+        let large = EventMaker::new(oldest - n).content("x".repeat(5_000));
+        events.push(large.sign(&author_keys(207, 0)));
+    }
+    events.push(EventMaker::new(oldest - 100).sign(&author_keys(208, 0)));
+    let relay = relay(events).await;
+    let world = World::of(&[&relay]).await;
+    let few = SynchronizerConfig {
+        max_event_bytes: ByteSize::new(2_000),
+        page_limit: 10,
+        ..once(config())
+    };
+    runs(&world, &relay, few).await;
+    assert_eq!(world.provenance().await.len(), 21);
+    assert_eq!(world.gapped().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_were_too_large_are_fetched_once_larger_ones_are_taken() {
     let large = EventMaker::new(now() - 100).content("x".repeat(5_000));
     let mut events = notes(206, 20, 10);

@@ -7,7 +7,7 @@ use bigbrotr_schema::store::SyncScope;
 use bigbrotr_testkit::SimRelay;
 use bigbrotr_testkit::relay::faults::{Fault, Order, ReadFault};
 
-use super::support::{Mortal, World, config, notes, now, relay_with, until};
+use super::support::{Mortal, World, config, notes, now, reconciling, relay_with, until};
 
 const EVENTS: i64 = 1_000;
 
@@ -87,17 +87,20 @@ async fn a_killed_scan_costs_a_page_or_two() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_that_takes_long_makes_room_for_others() {
-    let relay = slow(Order::NewestFirst).await;
-    let other = relay_with::<Fault>(notes(32, 20, 20), []).await;
-    let world = World::of(&[&relay, &other]).await;
-    let running = world.start(SynchronizerConfig {
-        concurrency: 1,
-        turn_timeout: Duration::from_millis(400),
-        ..seldom()
-    });
-    world.covered(&other, now() - 60).await;
-    world.covered(&relay, now() - 60).await;
-    world.assert_holds(&[&relay, &other]).await;
-    assert!(relay.stats().sessions > 1);
-    running.stop().await;
+    for negentropy in [config().negentropy, reconciling().negentropy] {
+        let relay = slow(Order::NewestFirst).await;
+        let other = relay_with::<Fault>(notes(32, 20, 20), []).await;
+        let world = World::of(&[&relay, &other]).await;
+        let running = world.start(SynchronizerConfig {
+            concurrency: 1,
+            turn_timeout: Duration::from_millis(400),
+            negentropy,
+            ..seldom()
+        });
+        world.covered(&other, now() - 60).await;
+        world.covered(&relay, now() - 60).await;
+        world.assert_holds(&[&relay, &other]).await;
+        assert!(relay.stats().sessions > 1);
+        running.stop().await;
+    }
 }

@@ -22,7 +22,8 @@ pub struct DvmConfig {
     pub name: String,
     /// What the announcement says about us.
     pub about: String,
-    /// Our relay as customers reach it, written into answers as a hint. Empty: no hint.
+    /// Our relay as customers reach it, written into answers as a hint. Empty: no hint; the node
+    /// fills in `relay.public_url`, or where its relay listens.
     pub relay_url: String,
     /// Other relays on which to listen for requests, and on which to announce what we answer.
     pub listen_relays: Vec<String>,

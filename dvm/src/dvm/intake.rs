@@ -4,6 +4,7 @@
 //! and that is asked at the start, after a lost connection and every few seconds.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,7 +170,7 @@ impl DvmService {
         for stored in events {
             let event = stored.event()?;
             if self.config.form(event.kind).is_some() {
-                self.accept(&event).await?;
+                self.accept_or_leave(&event).await?;
             } else if event.kind == DELETION {
                 self.cancel(&event).await?;
             } else if event.kind == pay::RECEIPT && self.config.price_msats > 0 {
@@ -194,12 +195,27 @@ impl DvmService {
                 .await?;
             let mut new = 0;
             for request in &requests {
-                new += usize::from(self.accept(request).await?);
+                new += usize::from(self.accept_or_leave(request).await?);
             }
             found += new;
             if new == 0 || requests.len() < SWEEP_REQUESTS as usize {
                 return Ok(found);
             }
+        }
+    }
+
+    /// Takes a request; one that the database does not take stands in nobody's way.
+    async fn accept_or_leave(&self, request: &Event) -> Result<bool, DvmError> {
+        match self.accept(request).await {
+            Err(DvmError::Store(error)) if error.is_refusal() => {
+                tracing::error!(
+                    job.id = %request.id,
+                    error = &error as &dyn Error,
+                    "a request cannot be taken in: it is left alone",
+                );
+                Ok(false)
+            }
+            outcome => outcome,
         }
     }
 

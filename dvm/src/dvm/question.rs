@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bigbrotr_core::event::{Event, EventId, Pubkey};
+use bigbrotr_core::relay_url::{RelayUrl, UrlPolicy};
 
 use super::count;
 use crate::ask::Output;
@@ -52,14 +53,22 @@ pub(crate) fn is_for(request: &Event, provider: &Pubkey) -> bool {
     named.peek().is_none() || named.any(|key| key == ours)
 }
 
-/// Returns the relays that shall get the answer too, as the request's tags write them.
+/// Returns the relays that shall get the answer too, each once, in canonical form. What is no relay's
+/// URL is left out: these are a stranger's words, and go into the database.
 pub(crate) fn answer_relays(tags: &[Vec<String>]) -> Vec<String> {
-    tags.iter()
-        .filter(|tag| tag.first().is_some_and(|name| name == "relays"))
-        .flat_map(|tag| &tag[1..])
-        .take(MAX_ANSWER_RELAYS)
-        .cloned()
-        .collect()
+    // Whether an address may be dialled is the dialer's to say.
+    let policy = UrlPolicy {
+        allow_private: true,
+        keep_query: true,
+    };
+    let mut relays: Vec<String> = Vec::new();
+    let written = named(tags, "relays").flat_map(|tag| &tag[1..]);
+    for url in written.filter_map(|text| RelayUrl::parse(text, &policy).ok()) {
+        if relays.len() < MAX_ANSWER_RELAYS && !relays.iter().any(|known| known == url.as_str()) {
+            relays.push(url.as_str().to_owned());
+        }
+    }
+    relays
 }
 
 impl Question {
@@ -256,5 +265,22 @@ mod tests {
             relays[..MAX_ANSWER_RELAYS]
         );
         assert!(answer_relays(&request(&[&["relays"]]).tags).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_relays_url_gets_no_answer() {
+        let long = format!("wss://r.example/{}", "x".repeat(10_000));
+        let written = [
+            "relays",
+            "wss://x\0.example",
+            "nonsense",
+            &long,
+            "WSS://R0.example/",
+            "wss://r0.example",
+        ];
+        assert_eq!(
+            answer_relays(&request(&[&written]).tags),
+            ["wss://r0.example"]
+        );
     }
 }

@@ -8,6 +8,7 @@ use bigbrotr_core::filter::Filter;
 use bigbrotr_core::other_relays::{Conversation, Heard, OtherRelays, Taken};
 use bigbrotr_dvm::DvmConfig;
 use bigbrotr_dvm::ask::JobRequest;
+use bigbrotr_schema::testing::execute;
 use nostr::nips::nip44;
 use nostr::{EventBuilder, Keys, Kind, Tag};
 use tokio::sync::mpsc;
@@ -214,6 +215,49 @@ async fn answers_reach_the_relays_that_a_request_names_after_a_failure_and_a_cra
     another.relays = request.relays;
     world.answer(world.send(&another).await).await;
     assert!(world.store.count_deliveries().await.unwrap() > 0);
+    dvm.stop().await;
+}
+
+#[tokio::test]
+async fn relays_that_customers_name_keep_no_answer_from_those_that_they_asked() {
+    let world = World::new().await;
+    let fake = Arc::new(Fake::default());
+    let earlier = sign(EventBuilder::text_note("an answer"), &world.node);
+    execute(
+        &world.store,
+        &format!(
+            "insert into dvm_deliveries (relay, queued_at, due_at, event, named)
+             select 'wss://tarpit.example/' || n, 1, 9999999999, '{}', true from generate_series(1, 5000) n",
+            earlier.to_json()
+        ),
+    )
+    .await;
+    let mut request = JobRequest::new("events.stats");
+    request.relays = vec!["wss://one-more.example".into()];
+    let request = sign(request.to_event_builder().unwrap(), &world.customer);
+    *fake.holds.lock().unwrap() = vec![request.clone()];
+    let dvm = start(&world, &fake).await;
+    world.answer(request.id).await;
+    eventually("the answer where it was asked for", async || {
+        let given = fake.given(THERE);
+        given.iter().any(|event| event.kind == 6450).then_some(())
+    })
+    .await;
+    assert!(fake.given("wss://one-more.example").is_empty());
+    dvm.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_names_what_is_no_relay_is_answered_like_any_other() {
+    let world = World::new().await;
+    let dvm = world.start_dvm().await;
+    let long = format!("wss://x.example/{}", "x".repeat(10_000));
+    for name in ["wss://x\0.example", &long] {
+        let request = JobRequest::new("events.stats").to_event_builder().unwrap();
+        let request = request.tag(Tag::parse(["relays", name]).unwrap());
+        let answer = world.answer(world.send_event(request).await).await;
+        assert_eq!(answer.kind, 6450);
+    }
     dvm.stop().await;
 }
 

@@ -1,12 +1,14 @@
 //! `bigbrotr backup`: the whole database in one file.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bigbrotr_core::clock::SystemClock;
 use bigbrotr_schema::embedded::Owner;
+use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{BackupArgs, Options};
@@ -25,7 +27,7 @@ pub(crate) async fn run(options: &Options, args: &BackupArgs) -> anyhow::Result<
         file.display()
     );
     let stop = CancellationToken::new();
-    let part = Part::of(file);
+    let part = part_of(file).with_context(|| format!("cannot write {}", file.display()))?;
     let work = async {
         let database = Database::open(&settings, Owner::Command, Arc::new(SystemClock)).await?;
         let origin = database.origin.clone();
@@ -40,7 +42,7 @@ pub(crate) async fn run(options: &Options, args: &BackupArgs) -> anyhow::Result<
         eprintln!("interrupted: there is no backup");
         return Ok(ExitCode::from(super::INTERRUPTED));
     };
-    let size = part.keep_as(file)?;
+    let size = keep_as(part, file)?;
     print!(
         "{}",
         table(
@@ -59,37 +61,39 @@ pub(crate) async fn run(options: &Options, args: &BackupArgs) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-async fn dump(database: &Database, settings: &Settings, part: &Part) -> anyhow::Result<()> {
-    let file = part.0.to_str().context("the file's name is no text")?;
+async fn dump(
+    database: &Database,
+    settings: &Settings,
+    part: &NamedTempFile,
+) -> anyhow::Result<()> {
+    let file = part.path().to_str().context("the file's name is no text")?;
     let tools = database.tools(settings)?;
     let arguments = ["--format=custom", "--no-password", "--file", file];
     tools.run("pg_dump", &arguments).await
 }
 
-/// A file that is not whole yet: gone when it is dropped.
-struct Part(PathBuf);
-
-impl Part {
-    fn of(file: &Path) -> Self {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".part");
-        Self(name.into())
-    }
-
-    /// Gives it its name, once it is on disk; returns its size.
-    fn keep_as(self, file: &Path) -> anyhow::Result<u64> {
-        let written = std::fs::File::open(&self.0).context("cannot read the backup")?;
-        written.sync_all().context("cannot write the backup")?;
-        let size = written.metadata().context("cannot read the backup")?.len();
-        std::fs::rename(&self.0, file)
-            .with_context(|| format!("cannot name the backup {}", file.display()))?;
-        Ok(size)
-    }
+/// Makes the file that the backup is until it is whole: this command's alone, and gone when it is
+/// dropped.
+fn part_of(file: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".part")
+        .tempfile_in(folder)
 }
 
-impl Drop for Part {
-    fn drop(&mut self) {
-        // Usually it has its name by now.
-        drop(std::fs::remove_file(&self.0));
-    }
+/// Gives it its name, once it is on disk and unless somebody else has it by now; returns its size.
+fn keep_as(part: NamedTempFile, file: &Path) -> anyhow::Result<u64> {
+    // The program that wrote it may have made another file of it.
+    let written = File::open(part.path()).context("cannot read the backup")?;
+    written.sync_all().context("cannot write the backup")?;
+    let size = written.metadata().context("cannot read the backup")?.len();
+    part.persist_noclobber(file)
+        .map_err(|failed| failed.error)
+        .with_context(|| format!("cannot name the backup {}", file.display()))?;
+    Ok(size)
 }

@@ -1,18 +1,19 @@
 //! `bigbrotr query`: the catalogue, asked here.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bigbrotr_core::clock::SystemClock;
-use bigbrotr_schema::catalog::Catalog;
+use bigbrotr_schema::catalog::{CATALOG, Catalog};
 
 use crate::cli::{Options, QueryArgs};
 use crate::database::Database;
-use crate::output::for_reader;
+use crate::output::{for_reader, out, outln};
 use crate::settings::Settings;
+use crate::summary::table;
 
 /// A question of a batch.
 #[derive(serde::Deserialize)]
@@ -48,8 +49,11 @@ async fn answer_all(
     let additions = settings.implementation.catalog()?;
     let catalog = Catalog::load(database.store.clone(), &additions).await?;
     if !args.batch {
+        let Some(name) = args.name else {
+            return list(&catalog).await;
+        };
         let params = args.params.into_iter().collect();
-        return answer(&catalog, &args.name, &params).await;
+        return answer(&catalog, &name, &params).await;
     }
     let mut all = true;
     for (n, line) in std::io::stdin().lock().lines().enumerate() {
@@ -63,6 +67,23 @@ async fn answer_all(
         all &= answer(&catalog, &question.query, &question.params).await?;
     }
     Ok(all)
+}
+
+/// Lists all questions: for people, or as the question `catalog` does.
+async fn list(catalog: &Catalog) -> anyhow::Result<bool> {
+    if !std::io::stdout().is_terminal() {
+        return answer(catalog, CATALOG, &BTreeMap::new()).await;
+    }
+    let questions: Vec<(&str, String)> = catalog
+        .entries()
+        .map(|entry| (entry.name.as_str(), entry.help.clone()))
+        .collect();
+    out!("{}", table("Questions", &questions));
+    outln!(
+        "\nbigbrotr query NAME PARAMETER=VALUE… asks one; bigbrotr query {CATALOG} has their \
+         parameters."
+    );
+    Ok(true)
 }
 
 /// Prints the answer, or the error; says which it was.

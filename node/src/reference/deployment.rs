@@ -230,10 +230,10 @@ fn the_services_are_scraped_where_compose_runs_them() {
         .map(|target| target.as_str().unwrap())
         .map(|target| target.strip_suffix(":9464").expect("the port of metrics"))
         .collect();
-    // The initializer ends. Retention has nothing to say that is worth a process of its own.
+    // The initializer ends.
     let wanted = ServiceName::ALL
         .into_iter()
-        .filter(|name| !matches!(name, ServiceName::Initializer | ServiceName::Retention))
+        .filter(|name| *name != ServiceName::Initializer)
         .map(ServiceName::as_str)
         .collect();
     assert_eq!(targets, wanted);

@@ -175,14 +175,19 @@ pub(crate) fn run_sql(url: &str, sql: &str) -> Result<String, String> {
 }
 
 fn psql(url: &str) -> Command {
-    let mut command = Command::new(bin_dir().join("psql"));
+    let mut command = Command::new(bin_dir().unwrap().join("psql"));
     command.args(["--no-psqlrc", "-At", "-v", "ON_ERROR_STOP=1", url]);
     command.stdin(Stdio::null());
     command
 }
 
-/// The newest of the servers that packages have put here.
-pub(crate) fn bin_dir() -> PathBuf {
+/// Says whether there are Postgres' programs.
+pub(crate) fn is_installed() -> bool {
+    bin_dir().is_some_and(|programs| programs.join("pg_basebackup").is_file())
+}
+
+/// The programs of the newest of the servers that packages have put here.
+fn bin_dir() -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -194,15 +199,17 @@ pub(crate) fn bin_dir() -> PathBuf {
         .collect();
     found.sort();
     if let Some((_, newest)) = found.pop() {
-        return newest;
+        return Some(newest);
     }
-    let asked = Command::new("pg_config").arg("--bindir").output().unwrap();
-    PathBuf::from(String::from_utf8(asked.stdout).unwrap().trim())
+    let asked = Command::new("pg_config").arg("--bindir").output().ok()?;
+    Some(PathBuf::from(
+        String::from_utf8(asked.stdout).unwrap().trim(),
+    ))
 }
 
 /// One of Postgres' programs, as the account that may run it: not root.
 fn program(name: &str) -> Command {
-    let mut command = Command::new(bin_dir().join(name));
+    let mut command = Command::new(bin_dir().unwrap().join(name));
     command.current_dir("/").stdin(Stdio::null());
     if let Some((uid, gid)) = account() {
         command.uid(uid).gid(gid);

@@ -58,6 +58,11 @@ impl Certificates {
     }
 }
 
+/// Says whether the program is here that makes them.
+pub(crate) fn is_installed() -> bool {
+    Command::new("openssl").arg("version").output().is_ok()
+}
+
 fn openssl(folder: &Path, words: &str) {
     let done = Command::new("openssl")
         .args(words.split_whitespace())

@@ -16,6 +16,12 @@ impl Session {
         if let Err(refusal) = self.admit_query(sub_id, filters) {
             return self.reply_closed(sub_id, refusal).await;
         }
+        let Ok(_place) = self.shared.counts.enter(self.site, true) else {
+            let text = "too many counts at once, wait for their answers".to_owned();
+            return self
+                .reply_closed(sub_id, (ReplyPrefix::RateLimited, text))
+                .await;
+        };
         match self.count(filters).await {
             Ok(counted) => {
                 let answer = answer(&counted);

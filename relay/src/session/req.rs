@@ -18,7 +18,7 @@ use crate::shared::{QueryError, Shared};
 /// Why the stored events of a REQ were not all sent.
 enum Interrupted {
     Gone,
-    Query(QueryError),
+    Query(Arc<QueryError>),
 }
 
 impl Session {
@@ -101,7 +101,8 @@ impl Session {
         let there = self.shared.there.look(&self.shared).await;
         let mut seen = Seen::new(there.map_err(Interrupted::Query)?);
         let mut stored = StoredEvents::new(&self.shared, subscription.filters());
-        while let Some(event) = stored.next().await.map_err(Interrupted::Query)? {
+        let failed = |error| Interrupted::Query(Arc::new(error));
+        while let Some(event) = stored.next().await.map_err(failed)? {
             if hub.may_come_live(&event) {
                 seen.note(event.number);
             }

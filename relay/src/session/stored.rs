@@ -37,6 +37,8 @@ struct Stream {
     after: Option<(i64, EventId)>,
     /// Rows that the next question looks at.
     rows: usize,
+    /// Rows that the first one looked at.
+    usual: usize,
     is_over: bool,
 }
 
@@ -140,6 +142,7 @@ impl Stream {
             page: VecDeque::new(),
             after: None,
             rows: wanted.clamp(1, PAGE_EVENTS),
+            usual: wanted.clamp(1, PAGE_EVENTS),
             is_over: false,
         }
     }
@@ -156,8 +159,14 @@ impl Stream {
             .served_page(self.from, filter, self.after, bounds);
         let page = budget.ask(shared, page).await?;
         budget.spend(page.rows);
-        if page.events.len() < page.rows / 2 {
+        let is_full = page.events.len() >= bounds.events;
+        if page.rows < bounds.rows && page.next.is_some() && !is_full {
+            // It ended by its bytes: the database need not send what does not fit.
+            self.rows = (page.rows * 2).clamp(1, PAGE_EVENTS);
+        } else if page.events.len() < page.rows / 2 {
             self.rows = (self.rows * 2).min(SCAN_ROWS);
+        } else if self.rows < self.usual {
+            self.rows = (self.rows * 2).min(self.usual);
         }
         self.page = page.events.into();
         match page.next {

@@ -13,36 +13,39 @@ use crate::shared::{QueryError, Shared};
 /// The numbers of the newest events of the relay's own, in order.
 type Numbers = Arc<Vec<i64>>;
 
+/// What came of the question, for all who asked it.
+type Looked = Result<Numbers, Arc<QueryError>>;
+
 /// Those who ask.
 #[derive(Debug, Default)]
 pub(crate) struct There {
-    waiting: Mutex<Vec<oneshot::Sender<Numbers>>>,
+    waiting: Mutex<Vec<oneshot::Sender<Looked>>>,
     /// Held by the one who asks for all.
     turn: Turn<()>,
 }
 
 impl There {
     /// Returns the numbers of events that are there now and may not have been fanned out.
-    pub(super) async fn look(&self, shared: &Shared) -> Result<Numbers, QueryError> {
+    pub(super) async fn look(&self, shared: &Shared) -> Looked {
         loop {
             let (answer, mut answered) = oneshot::channel();
             self.waiting().push(answer);
             tokio::select! {
                 biased;
                 answer = &mut answered => {
-                    // Else whoever asked for all had no answer.
-                    if let Ok(numbers) = answer {
-                        return Ok(numbers);
+                    // Else whoever asked for all was cancelled at it.
+                    if let Ok(looked) = answer {
+                        return looked;
                     }
                 }
                 _turn = self.turn.lock() => {
                     let all = std::mem::take(&mut *self.waiting());
-                    let numbers = self.ask(shared).await?;
+                    let looked = self.ask(shared).await.map_err(Arc::new);
                     for waiting in all {
                         // One may have gone meanwhile; our own is among them.
-                        drop(waiting.send(numbers.clone()));
+                        drop(waiting.send(looked.clone()));
                     }
-                    return Ok(numbers);
+                    return looked;
                 }
             }
         }
@@ -59,7 +62,7 @@ impl There {
         Ok(Arc::new(seqs))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<oneshot::Sender<Numbers>>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<oneshot::Sender<Looked>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

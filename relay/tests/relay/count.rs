@@ -1,8 +1,13 @@
 //! COUNT (NIP-45).
 
+use std::time::Duration;
+
 use bigbrotr_core::message::ClientMessage;
+use bigbrotr_schema::testing::{execute, look};
 
 use bigbrotr_testkit::population::EventMaker;
+use futures_util::future::select_all;
+use tokio::task::JoinSet;
 
 use crate::helper::{Sent, filter, next, note, now, relay, relay_with, stranger};
 
@@ -38,6 +43,40 @@ async fn a_refused_count_is_closed() {
     client.send(&message).await.unwrap();
     let closed = next(&mut client, "c").await;
     assert_eq!(closed, Sent::Closed("invalid: more than 1 filters".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_a_few_counts_at_a_time() {
+    let relay = relay().await;
+    let store = relay.store.clone();
+    let mut locking = JoinSet::new();
+    locking.spawn(async move {
+        let lock = "do $$ begin lock table relay_events in access exclusive mode;
+            perform pg_sleep(6); end $$";
+        execute(&store, lock).await;
+    });
+    let locked = "select count(*) as n from pg_locks
+        where relation = 'relay_events'::regclass and mode = 'AccessExclusiveLock' and granted";
+    while look(&relay.store, locked).await[0]["n"] != 1 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let message = ClientMessage::Count {
+        sub_id: "c".into(),
+        filters: vec![filter("{}")],
+    };
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = relay.client().await;
+        client.send(&message).await.unwrap();
+        clients.push(client);
+    }
+    let answers: Vec<_> = clients
+        .iter_mut()
+        .map(|client| Box::pin(next(client, "c")))
+        .collect();
+    let (first, _, _) = select_all(answers).await;
+    let refused = "rate-limited: too many counts at once, wait for their answers";
+    assert_eq!(first, Sent::Closed(refused.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

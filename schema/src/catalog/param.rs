@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::error::CatalogError;
 use super::filter;
-use crate::limits::{MAX_FILTERS, MAX_GROUP_CHARS, MAX_GROUPS, MAX_RELAYS};
+use crate::limits::{
+    MAX_CURSOR_CHARS, MAX_FILTERS, MAX_GROUP_CHARS, MAX_GROUPS, MAX_RELAYS, MAX_TEXT_CHARS,
+};
 
 /// The windows of time that statistics exist for.
 pub(crate) const WINDOWS: [&str; 5] = ["1h", "24h", "7d", "30d", "all"];
@@ -59,7 +61,7 @@ pub enum ParamType {
     EventId,
     /// A country: its two letters by ISO 3166-1, in either case.
     Country,
-    /// Free text of at most 200 characters.
+    /// Free text of at most [`MAX_TEXT_CHARS`] characters.
     Text,
     /// A page cursor from an answer's `meta.next`.
     Cursor,
@@ -228,8 +230,13 @@ impl Param {
                 Ok(value.to_ascii_uppercase())
             }
             ParamType::Text | ParamType::Cursor => {
-                if value.is_empty() || value.chars().count() > 200 || value.contains('\0') {
-                    return Err(refuse("1 to 200 characters without NUL"));
+                let most = if self.kind == ParamType::Cursor {
+                    MAX_CURSOR_CHARS
+                } else {
+                    MAX_TEXT_CHARS
+                };
+                if value.is_empty() || value.chars().count() > most || value.contains('\0') {
+                    return Err(refuse(&format!("1 to {most} characters without NUL")));
                 }
                 Ok(value.to_owned())
             }

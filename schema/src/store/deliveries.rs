@@ -9,7 +9,7 @@ use sqlx::Row;
 use super::relay_events::{PublishOutcome, publish};
 use super::{Link, Store};
 use crate::error::StoreError;
-use crate::limits::MAX_DELIVERIES;
+use crate::limits::{MAX_DELIVERIES, MAX_NAMED_DELIVERIES};
 
 /// An event on its way to a relay, in the hands of the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +83,19 @@ impl Store {
     /// Queues an event for another relay.
     pub async fn insert_delivery(&self, event: &Event, relay: &str) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
-        queue_events(&mut connection, event, &[relay.to_owned()], self.now()).await
+        queue_events(
+            &mut connection,
+            event,
+            &[relay.to_owned()],
+            false,
+            self.now(),
+        )
+        .await
     }
 
-    /// Takes the relay for which something has been due longest, and what is due for it, at most
-    /// `most` events. They are due for others again after `claim_seconds`.
+    /// Takes the relay for which something has been due longest, those first that no customer named,
+    /// and what is due for it, at most `most` events. They are due for others again after
+    /// `claim_seconds`.
     pub async fn claim_deliveries(
         &self,
         most: i64,
@@ -96,7 +104,7 @@ impl Store {
         let rows = sqlx::query(
             "with target as (
                 select relay from dvm_deliveries where due_at <= $1
-                order by due_at, id limit 1 for update skip locked
+                order by named, due_at, id limit 1 for update skip locked
             ), next as (
                 select d.id from dvm_deliveries d join target using (relay)
                 where d.due_at <= $1 order by d.id limit $2 for update of d skip locked
@@ -202,19 +210,17 @@ pub(super) async fn queue_answer(
             .bind(request.0.as_slice())
             .fetch_all(&mut *connection)
             .await?;
-    let mut relays = origins;
-    for relay in named {
-        if !relays.contains(relay) {
-            relays.push(relay.clone());
-        }
-    }
-    queue_events(connection, answer, &relays, now).await
+    let mut named = named.to_vec();
+    named.retain(|relay| !origins.contains(relay));
+    queue_events(connection, answer, &origins, false, now).await?;
+    queue_events(connection, answer, &named, true, now).await
 }
 
 async fn queue_events(
     connection: &mut Link,
     event: &Event,
     relays: &[String],
+    named: bool,
     now: i64,
 ) -> Result<(), StoreError> {
     if relays.is_empty() {
@@ -222,13 +228,21 @@ async fn queue_events(
     }
     // What is more than that is on our relay only: strangers decide how much there is.
     sqlx::query(
-        "insert into dvm_deliveries (relay, queued_at, due_at, event)
-         select relay, $3, $3, $2::json from unnest($1::text[]) as relay
-         where (select count(*) from (select from dvm_deliveries limit $4) waiting) < $4",
+        "insert into dvm_deliveries (relay, queued_at, due_at, event, named)
+         select relay, $3, $3, $2::json, $5 from unnest($1::text[]) as relay
+         where (select count(*) from (
+            select from dvm_deliveries where named or not $5 limit $4) waiting) < $4
+            and (select count(*) from (select from dvm_deliveries limit $6) held) < $6",
     )
     .bind(relays)
     .bind(event.to_json())
     .bind(now)
+    .bind(if named {
+        MAX_NAMED_DELIVERIES
+    } else {
+        MAX_DELIVERIES
+    })
+    .bind(named)
     .bind(MAX_DELIVERIES)
     .execute(connection)
     .await?;

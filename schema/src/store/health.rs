@@ -34,6 +34,8 @@ pub struct PendingWork {
     pub checks: u64,
     /// Relays due for archiving or being archived.
     pub syncs: u64,
+    /// Those of them that the priority synchronizer follows.
+    pub priority_syncs: u64,
     /// Batches that the statistics do not hold yet.
     pub batches: u64,
     /// Jobs in the queue.
@@ -52,23 +54,29 @@ impl Store {
     /// is none.
     pub async fn pending_work(&self, networks: &[Network]) -> Result<PendingWork, StoreError> {
         let networks: Vec<&str> = networks.iter().map(|network| network.as_str()).collect();
-        let (checks, syncs, batches, jobs): (i64, i64, i64, i64) = sqlx::query_as(
-            "select
+        let (checks, syncs, priority_syncs, batches, jobs): (i64, i64, i64, i64, i64) =
+            sqlx::query_as(
+                "with syncs as (
+                select s.priority from sync_state s join relays r on r.id = s.relay_id
+                where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)
+                    and not (s.live_since is not null and s.leased_until > $2)
+            )
+            select
                 (select count(*) from monitor_state s join relays r on r.id = s.relay_id
                  where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)),
-                (select count(*) from sync_state s join relays r on r.id = s.relay_id
-                 where r.network = any ($1) and (s.due_at <= $2 or s.leased_until > $2)
-                    and not (s.live_since is not null and s.leased_until > $2)),
+                (select count(*) from syncs),
+                (select count(*) from syncs where priority),
                 (select count(*) from rollup_queue),
                 (select count(*) from dvm_jobs where state = 'queued')",
-        )
-        .bind(networks)
-        .bind(self.now())
-        .fetch_one(&self.pool)
-        .await?;
+            )
+            .bind(networks)
+            .bind(self.now())
+            .fetch_one(&self.pool)
+            .await?;
         Ok(PendingWork {
             checks: checks as u64,
             syncs: syncs as u64,
+            priority_syncs: priority_syncs as u64,
             batches: batches as u64,
             jobs: jobs as u64,
         })

@@ -127,11 +127,18 @@ impl Store {
     }
 
     async fn delete_events(&self, nums: &[i64]) -> Result<u64, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        // Whoever wants to write waits behind a removal that waits for a writer, which may have
+        // been frozen.
+        sqlx::query("set local lock_timeout = '10s'")
+            .execute(&mut *tx)
+            .await?;
         // Triggers see to provenance and statistics: migration 0010.
         let deleted = sqlx::query("delete from events where num = any ($1)")
             .bind(nums)
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
         Ok(deleted.rows_affected())
     }
 }

@@ -90,9 +90,11 @@ impl Store {
         if !locked {
             return Ok(None);
         }
-        let as_of: i64 = sqlx::query_scalar("select as_of from rollup_state")
-            .fetch_one(&mut *tx)
-            .await?;
+        let (as_of, clock): (i64, i64) = sqlx::query_as(
+            "select as_of, extract(epoch from clock_timestamp())::bigint from rollup_state",
+        )
+        .fetch_one(&mut *tx)
+        .await?;
         let taken = queue::take(tx).await?;
         numbers.resolve(tx, taken.pubkeys()).await?;
         let (mut added, mut removed) = (Fold::default(), Fold::default());
@@ -113,9 +115,9 @@ impl Store {
                 .sum(),
             more: !taken.all,
         };
-        let now = self.now();
-        if taken.all && now > as_of {
-            let until = windows::next_stop(as_of, now);
+        let goal = windows::goal(as_of, self.now(), clock).filter(|_| taken.all);
+        if let Some(goal) = goal {
+            let until = windows::next_stop(as_of, goal);
             let mut moved = Vec::new();
             for shift in windows::shifts(as_of, until) {
                 moved.push((shift, windows::events_of(tx, shift).await?));
@@ -130,7 +132,7 @@ impl Store {
                 .bind(until)
                 .execute(&mut *tx)
                 .await?;
-            step.more = until < now;
+            step.more = until != goal;
         }
         // What comes first: an event may have come and gone since the last step.
         apply::apply(tx, &added).await?;

@@ -1,7 +1,10 @@
-//! The standard interface: procedures and views by name, the same in every implementation.
+//! The standard interface: procedures and views by name, the same in every implementation; and the
+//! page that describes tables and views.
+
+use std::collections::HashSet;
 
 use bigbrotr_schema::config::DatabaseConfig;
-use bigbrotr_schema::testing::test_store_with;
+use bigbrotr_schema::testing::{test_store, test_store_with};
 use sqlx::{Connection, PgConnection};
 
 use crate::helper::implementation;
@@ -41,4 +44,27 @@ async fn procedures_and_views_are_the_standard_ones_in_every_implementation() {
     for name in ["bigbrotr", "lilbrotr", "template"] {
         insta::assert_snapshot!("interface", interface(implementation(name)).await);
     }
+}
+
+#[tokio::test]
+async fn the_schemas_page_names_every_table_and_view() {
+    let (_store, database) = test_store().await;
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    let names: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class
+         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')
+            and relname not like '\\_sqlx%'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let page = include_str!("../../../docs/schema.md");
+    let words: HashSet<&str> = page
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
+    let missing: Vec<&String> = names
+        .iter()
+        .filter(|name| !words.contains(name.as_str()))
+        .collect();
+    assert!(names.len() > 40 && missing.is_empty(), "{missing:?}");
 }

@@ -256,6 +256,43 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
     assert_eq!(scan.question().unwrap().limit, 1);
 }
 
+#[test]
+fn an_empty_page_far_above_the_floor_is_not_believed_alone() {
+    let span = Span {
+        floor: 0,
+        until: None,
+        goal: 1_000_000,
+        resumed: None,
+    };
+    let mut scan = Scan::new(Coverage::default(), span, 500);
+    scan.accept(&page(&[900_000, 899_000])).unwrap();
+    scan.accept(&page(&[899_000])).unwrap();
+    scan.accept(&page(&[])).unwrap();
+    let question = scan.question().unwrap();
+    assert!(question.names_kinds);
+    assert_eq!((question.until, question.limit), (Some(898_999), 1));
+    let hidden = scan.clone().accept(&page(&[5_000]));
+    assert_eq!(hidden, Err(ScanError::NothingForBroad));
+    scan.accept(&page(&[])).unwrap();
+    // On it goes, upwards.
+    assert_eq!(scan.question().unwrap().since, Some(900_000));
+}
+
+#[test]
+fn a_small_page_of_nothing_usable_is_not_the_end() {
+    let mut scan = first_scan();
+    scan.accept(&page(&[40, 30, 20])).unwrap();
+    while scan.question().unwrap().limit > 3 {
+        scan.shrink();
+    }
+    scan.accept(&page(&[20])).unwrap();
+    let spoiled = Answer {
+        bad: 3,
+        ..Answer::default()
+    };
+    assert_eq!(scan.accept(&spoiled), Err(ScanError::OnlyUnusable));
+}
+
 fn relays() -> impl Strategy<Value = ModelRelay> {
     let times = prop_oneof![
         prop::collection::vec(0_i64..60, 0..150),

@@ -124,6 +124,11 @@ impl Walk {
         }
     }
 
+    /// Returns the second that is asked for next.
+    pub(super) fn edge(&self) -> Option<i64> {
+        self.edge
+    }
+
     /// Returns the last second of which everything that the relay gives is known, going up.
     pub(super) fn verified_to(&self) -> Option<i64> {
         let edge = self.stuck.map_or(self.edge, |stuck| Some(stuck.at));

@@ -19,6 +19,17 @@ use crate::synchronizer::sweep::Window;
 /// 2^32 over the golden ratio: multiples of it are spread evenly.
 const GOLDEN_RATIO: u32 = 0x9E37_79B9;
 
+/// What became of events that a relay named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obtained {
+    /// What the relay gives of them is archived.
+    All,
+    /// The turn's time is up. What came is archived, and is not named again.
+    OutOfTime,
+    /// The service has to stop.
+    Stopped,
+}
+
 /// Ids that will not be archived now, by why.
 #[derive(Default)]
 struct Missing {
@@ -60,13 +71,13 @@ impl Fetched {
 }
 
 impl Turn<'_> {
-    /// Archives events by the ids that the relay named. `None` when the service has to stop.
+    /// Archives events by the ids that the relay named.
     pub(super) async fn obtain(
         &mut self,
         session: &mut Session,
         window: Window,
         ids: &[EventId],
-    ) -> Result<Option<()>, TurnError> {
+    ) -> Result<Obtained, TurnError> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         // Relays that are caught up with at the same time have much in common: each begins
@@ -131,7 +142,7 @@ impl Turn<'_> {
         session: &mut Session,
         window: Window,
         ids: &[EventId],
-    ) -> Result<Option<()>, TurnError> {
+    ) -> Result<Obtained, TurnError> {
         let mut chunks = ids.chunks(limits::SYNC_LINKED_AT_ONCE);
         let cap = self.state.page_cap.map_or(usize::MAX, |cap| cap as usize);
         let mut size = limits::SYNC_IDS_PER_PAGE.min(cap).max(1);
@@ -140,6 +151,7 @@ impl Turn<'_> {
         let mut pending: Option<Fetched> = None;
         // The lease is kept by archiving.
         let patience = self.shared.config.lease / 8;
+        let mut obtained = Obtained::All;
         loop {
             if queue.is_empty() {
                 let Some(chunk) = chunks.next() else { break };
@@ -160,7 +172,7 @@ impl Turn<'_> {
             let (page, settled) = tokio::join!(Box::pin(fetch), settle);
             settled?;
             let Some(mut page) = page else {
-                return Ok(None);
+                return Ok(Obtained::Stopped);
             };
             missing
                 .too_large
@@ -196,15 +208,21 @@ impl Turn<'_> {
                     self.note_missing(missing).await?;
                     return match TurnError::of_page(end) {
                         Some(error) => Err(error),
-                        None => Ok(Some(())),
+                        None => Ok(Obtained::All),
                     };
                 }
             }
             pending = Some(fetched);
+            // Not before: every turn comes on.
+            let is_more = !queue.is_empty() || chunks.len() > 0;
+            if is_more && Instant::now() >= self.deadline {
+                obtained = Obtained::OutOfTime;
+                break;
+            }
         }
         self.settle_fetched(pending, &mut missing).await?;
         self.note_missing(missing).await?;
-        Ok(Some(()))
+        Ok(obtained)
     }
 
     /// Waits until fetched events are durable.

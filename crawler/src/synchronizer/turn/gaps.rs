@@ -39,16 +39,21 @@ impl Turn<'_> {
             if Instant::now() >= self.deadline || self.shared.context.stop.is_cancelled() {
                 break;
             }
+            let next = retry_at(self.shared.clock.now(), gap.tries);
+            let postpone = || store.postpone_gap(relay, &gap, next, largest);
+            // What waits for its time is put off before the try: one at which the relay hangs up
+            // would be made again in every turn.
+            let waits = gap.cause != GapCause::TooLarge;
+            if waits {
+                self.shared.durably(postpone).await?;
+            }
             if self.close(session, &gap).await? {
                 self.shared.metrics.gaps_closed.inc();
                 self.shared
                     .durably(|| store.delete_gap(relay, &gap))
                     .await?;
-            } else {
-                let next = retry_at(self.shared.clock.now(), gap.tries);
-                self.shared
-                    .durably(|| store.postpone_gap(relay, &gap, next, largest))
-                    .await?;
+            } else if !waits {
+                self.shared.durably(postpone).await?;
             }
         }
         Ok(())
@@ -82,6 +87,9 @@ impl Turn<'_> {
         };
         let mut scan = Scan::new(Coverage::default(), span, self.wanted.page_limit);
         while let Some(question) = scan.question() {
+            if Instant::now() >= self.deadline {
+                return Ok(false);
+            }
             let mut filter = self.filter(n, question.since, question.until);
             filter.limit = Some(question.limit);
             let Some(page) = self.whole_page(session, &filter).await? else {
@@ -118,6 +126,9 @@ impl Turn<'_> {
         }
         let whole = self.filter(n, Some(gap.since), Some(gap.until));
         for kind in self.likely_kinds(n).await? {
+            if Instant::now() >= self.deadline {
+                return Ok(false);
+            }
             let filter = Filter {
                 kinds: Some([kind].into()),
                 limit: Some(limits::MAX_PAGE_EVENTS),

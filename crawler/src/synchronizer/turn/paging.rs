@@ -7,7 +7,7 @@ use bigbrotr_core::filter::Filter;
 use bigbrotr_schema::store::{Coverage, GapCause, SyncMethod};
 use tokio::time::Instant;
 
-use super::{Sorted, Turn, TurnEnd, TurnError, USUAL_KINDS};
+use super::{DIRECT_MESSAGE, Sorted, Turn, TurnEnd, TurnError, USUAL_KINDS};
 use crate::limits;
 use crate::session::{Page, PageEnd, PageLimit, Session};
 use crate::synchronizer::scan::{Answer, Question, Scan, Span};
@@ -66,7 +66,8 @@ impl Turn<'_> {
         let mut filter = self.filter(n, question.since, question.until);
         if question.names_kinds && filter.kinds.is_none() {
             let kinds = &self.slices.active[n].selection.kinds;
-            let usual = USUAL_KINDS.into_iter().filter(|kind| kinds.contains(*kind));
+            let is_shown = |kind: &u16| *kind != DIRECT_MESSAGE && kinds.contains(*kind);
+            let usual = USUAL_KINDS.into_iter().filter(is_shown);
             filter.kinds = Some(usual.collect());
         }
         filter.limit = Some(question.limit);
@@ -153,7 +154,7 @@ impl Turn<'_> {
             // On record already: then they are no news, and no reason to fail again.
             let is_known = self
                 .shared
-                .durably(|| store.has_gap(relay, since, until))
+                .durably(|| store.has_gap(relay, GapCause::Invalid, since, until))
                 .await?;
             if !is_known {
                 if self.task.failures < limits::MAX_INVALID_TURNS {
@@ -193,9 +194,13 @@ impl Turn<'_> {
 
 fn answer(page: &Page) -> Answer {
     let refused = &page.refused;
+    let nameless = refused.too_large - page.too_large.len() as u64;
+    // What is too large is not taken, but the relay gave it: the scan goes past it.
+    let too_large = page.too_large.iter().map(|(_, at)| *at);
+    let times = page.events.iter().map(|event| event.created_at);
     Answer {
-        times: page.events.iter().map(|event| event.created_at).collect(),
-        bad: (refused.unreadable + refused.too_large + refused.malformed) as usize,
+        times: times.chain(too_large).collect(),
+        bad: (refused.unreadable + nameless + refused.malformed) as usize,
         foreign: (refused.wrong_subscription + refused.no_match) as usize,
         late: page.late as usize,
     }

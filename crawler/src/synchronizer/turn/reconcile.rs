@@ -11,6 +11,7 @@ use bigbrotr_core::filter::Filter;
 use bigbrotr_schema::store::{KnownEvents, SyncMethod, SyncProgress};
 use tokio::time::Instant;
 
+use super::fetch::Obtained;
 use super::{Turn, TurnEnd, TurnError};
 use crate::limits;
 use crate::session::{ReconcileLimits, ReconcileRefusal, Session};
@@ -29,6 +30,8 @@ pub(super) enum Outcome {
     Doubtful,
     /// The relay broke off, after it had told something: the rest is there for the asking.
     Again,
+    /// The turn's time is up.
+    OutOfTime,
     Stopped,
 }
 
@@ -102,6 +105,7 @@ impl Turn<'_> {
                     break;
                 }
                 Outcome::Again => {}
+                Outcome::OutOfTime => return Ok(Some(TurnEnd::Yielded)),
                 Outcome::Doubtful => {
                     if self.promises.1 >= limits::BROKEN_PROMISES {
                         self.refused("promises what it does not give");
@@ -205,8 +209,12 @@ impl Turn<'_> {
             }
             let had = self.summary.new_events + self.summary.known_events;
             let obtained = self.obtain(session, window, &differences.need).await?;
-            if obtained.is_none() {
+            if obtained == Obtained::Stopped {
                 return Ok(Outcome::Stopped);
+            }
+            if obtained == Obtained::OutOfTime {
+                session.close_reconciliation(open).await;
+                return Ok(Outcome::OutOfTime);
             }
             let gained = self.summary.new_events + self.summary.known_events - had;
             told.gained += gained as usize;

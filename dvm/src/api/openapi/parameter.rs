@@ -4,6 +4,7 @@
 //! for a key, stand in the description, since a pattern cannot check their sums.
 
 use bigbrotr_schema::catalog::{Param, ParamType};
+use bigbrotr_schema::limits;
 use serde_json::{Value, json};
 
 /// A key and an id that exist: the examples of NIP-19.
@@ -76,7 +77,8 @@ fn schema(kind: &ParamType) -> Value {
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }
         ParamType::Text => {
-            json!({ "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\x00]+$" })
+            let most = limits::MAX_TEXT_CHARS;
+            json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": "^[^\\x00]+$" })
         }
         ParamType::Country => json!({ "type": "string", "pattern": "^[A-Za-z]{2}$" }),
         ParamType::Relay => json!({
@@ -87,7 +89,8 @@ fn schema(kind: &ParamType) -> Value {
             json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
         }
         ParamType::Cursor => {
-            json!({ "type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$" })
+            let most = limits::MAX_CURSOR_CHARS;
+            json!({ "type": "string", "maxLength": most, "pattern": "^[A-Za-z0-9_-]+$" })
         }
         ParamType::Relays => json!({
             "type": "string",

@@ -76,6 +76,7 @@ impl Store {
     /// Publishes a request to vanish (NIP-62) that names this relay: everything of its author up
     /// to its `created_at` is deleted and does not come back.
     pub async fn publish_vanish(&self, request: &Event) -> Result<PublishOutcome, StoreError> {
+        let _place = self.publishing.place().await;
         let mut tx = self.pool.begin().await?;
         let outcome = insert(&mut tx, request, self.now(), true).await?;
         tx.commit().await?;

@@ -66,6 +66,8 @@ impl EventScan<'_> {
             let position = (stored.created_at, stored.id);
             read += 1;
             if !take(stored, matches) || read == self.most {
+                // To its end: else who asks next would have to read it.
+                while rows.try_next().await?.is_some() {}
                 return Ok(Some(position));
             }
         }

@@ -7,19 +7,31 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bigbrotr_core::event::Event;
 use futures_util::future::join_all;
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{Mutex as Turn, Semaphore, SemaphorePermit, oneshot};
 
 use super::super::Store;
 use super::publish::{self, PublishOutcome};
 use crate::error::StoreError;
-use crate::limits::PUBLISH_BATCH;
+use crate::limits::{PUBLISH_BATCH, PUBLISHED_ALONE};
 
 /// The events that wait to be published together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::store) struct Publishing {
     waiting: Mutex<Vec<Waiting>>,
     /// Held by the one of those who wait who publishes for all.
     turn: Turn<()>,
+    /// Places for those who publish alone: each has a connection, and may wait for another's lock.
+    alone: Semaphore,
+}
+
+impl Default for Publishing {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            turn: Turn::default(),
+            alone: Semaphore::new(PUBLISHED_ALONE),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -50,6 +62,12 @@ impl Publishing {
         waiting.retain(|waiting| !waiting.answer.is_closed());
         let count = waiting.len().min(PUBLISH_BATCH);
         waiting.drain(..count).collect()
+    }
+
+    /// Waits for a place among those who publish alone.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed.
+        self.alone.acquire().await.ok()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
@@ -122,6 +140,7 @@ impl Store {
 
     /// Publishes an event in a transaction of its own.
     pub(super) async fn publish_alone(&self, event: &Event) -> Result<PublishOutcome, StoreError> {
+        let _place = self.publishing.place().await;
         let mut tx = self.pool.begin().await?;
         let outcome = publish::publish(&mut tx, event, self.now()).await?;
         tx.commit().await?;

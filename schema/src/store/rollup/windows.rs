@@ -5,7 +5,7 @@ use bigbrotr_core::event::Pubkey;
 use super::pubkeys::Numbers;
 use super::{EventChange, Fold, RelayChange};
 use crate::error::StoreError;
-use crate::limits::ROLLUP_MOST_ADVANCE_SECONDS;
+use crate::limits::{ROLLUP_CLOCK_PLAY_SECONDS, ROLLUP_MOST_ADVANCE_SECONDS};
 use crate::store::Link;
 use crate::store::bytes32;
 
@@ -34,32 +34,54 @@ pub(super) struct Shift {
     pub(super) until: i64,
 }
 
-/// Lists what enters and leaves when the statistics move from one moment to a later one.
+/// Lists what enters and leaves when the statistics move from one moment to another. On the way back
+/// what left enters, and what entered leaves.
 pub(super) fn shifts(from: i64, to: i64) -> impl Iterator<Item = Shift> {
+    let (first, last, way) = if from <= to {
+        (from, to, 1)
+    } else {
+        (to, from, -1)
+    };
     SLIDING.into_iter().flat_map(move |(win, seconds)| {
         let left = Shift {
             win,
-            sign: -1,
-            after: from - seconds,
-            until: (to - seconds).min(from),
+            sign: -way,
+            after: first - seconds,
+            until: (last - seconds).min(first),
         };
         let entered = Shift {
             win,
-            sign: 1,
-            after: from.max(to - seconds),
-            until: to,
+            sign: way,
+            after: first.max(last - seconds),
+            until: last,
         };
         [left, entered]
     })
 }
 
+/// Says to which moment the statistics are to move: on, as this process's clock does. Back only where
+/// the database's clock, too, says that somebody's was far ahead.
+pub(super) fn goal(as_of: i64, now: i64, clock: i64) -> Option<i64> {
+    let latest = now.max(clock);
+    if now > as_of {
+        Some(now)
+    } else if as_of - latest > ROLLUP_CLOCK_PLAY_SECONDS {
+        Some(latest)
+    } else {
+        None
+    }
+}
+
 /// Says how far one step moves: after a long pause not all the way, which bounds its memory.
-pub(super) fn next_stop(as_of: i64, now: i64) -> i64 {
+pub(super) fn next_stop(as_of: i64, goal: i64) -> i64 {
     if as_of == 0 {
         // The first step: nothing is in a window yet, so only what enters now counts.
-        return now;
+        return goal;
     }
-    now.min(as_of + ROLLUP_MOST_ADVANCE_SECONDS)
+    goal.clamp(
+        as_of - ROLLUP_MOST_ADVANCE_SECONDS,
+        as_of + ROLLUP_MOST_ADVANCE_SECONDS,
+    )
 }
 
 /// The events of a shift, counted by pubkey and kind, and by relay too.
@@ -149,6 +171,18 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_statistics_go_back_only_where_nobodys_clock_is_so_far() {
+        assert_eq!(goal(100, 101, 90), Some(101));
+        assert_eq!(goal(100, 100, 100), None);
+        // This process's clock is behind, or somebody's is a little ahead.
+        assert_eq!(goal(10_000, 5_000, 10_000), None);
+        assert_eq!(goal(10_000, 9_970, 9_960), None);
+        assert_eq!(goal(10_000, 5_000, 5_001), Some(5_001));
+        assert_eq!(next_stop(100_000, 5_001), 100_000 - 6 * 3_600);
+        assert_eq!(next_stop(10_000, 5_001), 5_001);
+    }
+
     proptest! {
         /// Whatever the moments, an event is in a window exactly when the window's definition
         /// says so.
@@ -156,20 +190,20 @@ mod tests {
         fn shifts_keep_windows_exact(
             created_at in -10_i64..3_000_000,
             start in 0_i64..3_000_000,
-            steps in prop::collection::vec(1_i64..3_000_000, 1..6),
+            moments in prop::collection::vec(0_i64..3_000_000, 1..6),
         ) {
             let mut as_of = start;
             let mut inside: Vec<(i16, i64)> = SLIDING
                 .iter()
                 .map(|(win, _)| (*win, i64::from(windows_of(created_at, as_of).any(|w| w == *win))))
                 .collect();
-            for step in steps {
-                for shift in shifts(as_of, as_of + step) {
+            for moment in moments {
+                for shift in shifts(as_of, moment) {
                     if created_at > shift.after && created_at <= shift.until {
                         inside.iter_mut().find(|(win, _)| *win == shift.win).unwrap().1 += shift.sign;
                     }
                 }
-                as_of += step;
+                as_of = moment;
                 for (win, count) in &inside {
                     let expected = windows_of(created_at, as_of).any(|w| w == *win);
                     prop_assert_eq!(*count, i64::from(expected));

@@ -61,7 +61,8 @@ pub struct Gap {
 
 impl Store {
     /// Records a gap, to be retried from then on (Unix seconds). One that is recorded already
-    /// stays as it is.
+    /// stays as it is, unless the relay has more of that stretch than it gives: that is closed by
+    /// other means, and everything else with it.
     pub async fn insert_gap(
         &self,
         relay: RelayId,
@@ -71,7 +72,10 @@ impl Store {
         sqlx::query(
             "insert into sync_gaps (relay_id, since, until, reason, cause, found_at, limit_bytes,
                 retry_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+             values ($1, $2, $3, $4, $5, $6, $7, $8)
+             on conflict (relay_id, since, until) do update set reason = excluded.reason,
+                cause = excluded.cause, retry_at = excluded.retry_at, tries = 0
+             where excluded.cause = 'crowded' and sync_gaps.cause <> 'crowded'",
         )
         .bind(relay.0)
         .bind(gap.since)
@@ -152,20 +156,24 @@ impl Store {
         Ok(())
     }
 
-    /// Says whether a gap is recorded that touches this stretch (Unix seconds, inclusive).
+    /// Says whether a gap of this cause is recorded that touches this stretch (Unix seconds,
+    /// inclusive), or one of any cause that is this very stretch: there is no room for another.
     pub async fn has_gap(
         &self,
         relay: RelayId,
+        cause: GapCause,
         since: i64,
         until: i64,
     ) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar(
             "select exists (select from sync_gaps
-                where relay_id = $1 and since <= $3 and until >= $2)",
+                where relay_id = $1 and since <= $3 and until >= $2
+                    and (cause = $4 or (since = $2 and until = $3)))",
         )
         .bind(relay.0)
         .bind(since)
         .bind(until)
+        .bind(cause.as_str())
         .fetch_one(&self.pool)
         .await?)
     }
