@@ -19,8 +19,9 @@ const PLAY: f64 = 12.0;
 /// twenty minutes to be given up.
 const SHORTEST: f64 = 40.0 * 60.0;
 
-/// Database connections: both pools, the readers, and those that listen.
-const DATABASE_CONNECTIONS: f64 = 16.0 + 8.0 + 8.0 + 8.0;
+/// Database connections: both pools, the readers, those that listen, and those whose client has just
+/// gone.
+const DATABASE_CONNECTIONS: f64 = 16.0 + 8.0 + 8.0 + 8.0 + 8.0;
 
 /// Relays that lie about what they have, each with as many ids noted as are noted of one.
 const PROMISED: f64 = 10.0 * 20_000.0;
@@ -117,10 +118,10 @@ pub(crate) fn rows(samples: &[Sample], settled: &Sample, relays: usize) -> Vec<V
         ("relay_nip_sets", Rule::AtMost(relays)),
         ("dvm_listening", Rule::AtMost(1.0)),
         ("dvm_deliveries", Rule::Settles),
-        ("dvm_origins", Rule::Settles),
         ("dvm jobs waiting", Rule::AtMost(1_000.0)),
         // Remembered for a week, so that none is answered twice: one for each request.
         ("dvm_jobs", Rule::AtMost(jobs)),
+        ("dvm_origins", Rule::AtMost(jobs)),
         ("relay_events", Rule::Settles),
         ("relay_tombstones", Rule::AtMost(jobs)),
     ];
