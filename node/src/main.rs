@@ -35,6 +35,7 @@ mod node;
 mod open_files;
 mod other_relays;
 mod output;
+mod partial;
 mod postgres_tools;
 #[cfg(test)]
 mod reference;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{BackupArgs, Options};
 use crate::database::Database;
+use crate::partial;
 use crate::settings::Settings;
 use crate::summary::{bytes, table};
 
@@ -27,7 +28,9 @@ pub(crate) async fn run(options: &Options, args: &BackupArgs) -> anyhow::Result<
         file.display()
     );
     let stop = CancellationToken::new();
-    let part = part_of(file).with_context(|| format!("cannot write {}", file.display()))?;
+    // Everything that the database has: for its owner alone.
+    let part =
+        partial::beside(file, 0o600).with_context(|| format!("cannot write {}", file.display()))?;
     let work = async {
         let database = Database::open(&settings, Owner::Command, Arc::new(SystemClock)).await?;
         let origin = database.origin.clone();
@@ -70,20 +73,6 @@ async fn dump(
     let tools = database.tools(settings)?;
     let arguments = ["--format=custom", "--no-password", "--file", file];
     tools.run("pg_dump", &arguments).await
-}
-
-/// Makes the file that the backup is until it is whole: this command's alone, and gone when it is
-/// dropped.
-fn part_of(file: &Path) -> std::io::Result<NamedTempFile> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".part")
-        .tempfile_in(folder)
 }
 
 /// Gives it its name, once it is on disk and unless somebody else has it by now; returns its size.

@@ -137,12 +137,13 @@ impl Source<'_> {
 
 impl Stream {
     fn new(from: ServedFrom, wanted: usize) -> Self {
+        let usual = wanted.clamp(1, PAGE_EVENTS);
         Self {
             from,
             page: VecDeque::new(),
             after: None,
-            rows: wanted.clamp(1, PAGE_EVENTS),
-            usual: wanted.clamp(1, PAGE_EVENTS),
+            rows: usual,
+            usual,
             is_over: false,
         }
     }

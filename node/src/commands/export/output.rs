@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use flate2::write::GzEncoder;
 use tempfile::NamedTempFile;
+
+use crate::partial;
 
 /// Room between the events and what takes them: bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -93,17 +94,7 @@ fn target(path: &Path) -> io::Result<(Target, Option<PathBuf>)> {
         }
         _ => {}
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let file = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".partial")
-        // As of any new file: the process's mask takes away what it must.
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
+    let file = partial::beside(&path, 0o666)?;
     Ok((Target::Temporary(file), Some(path)))
 }
 
