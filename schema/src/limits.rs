@@ -124,6 +124,10 @@ pub const RETENTION_RELAYS: i64 = 500;
 /// Checks of each relay that stay however old they are: averages are over the last ten.
 pub const CHECKS_KEPT: i64 = 10;
 
+/// How long a removal waits for those who write to the archive. Whoever wants to write waits behind it
+/// meanwhile, and one of them may have been frozen.
+pub const REMOVAL_LOCK_WAIT: Duration = Duration::from_secs(10);
+
 /// Pause between two removals.
 pub const RETENTION_PAUSE: Duration = Duration::from_millis(100);
 

@@ -3,7 +3,9 @@
 use super::{Pool, RelayId, Store};
 use crate::config::Retention;
 use crate::error::StoreError;
-use crate::limits::{CHECKS_KEPT, RETENTION_BATCH, RETENTION_RELAYS, RETENTION_SCAN};
+use crate::limits::{
+    CHECKS_KEPT, REMOVAL_LOCK_WAIT, RETENTION_BATCH, RETENTION_RELAYS, RETENTION_SCAN,
+};
 
 /// Where a walk through old events has come to: `created_at` and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,9 +130,8 @@ impl Store {
 
     async fn delete_events(&self, nums: &[i64]) -> Result<u64, StoreError> {
         let mut tx = self.pool.begin().await?;
-        // Whoever wants to write waits behind a removal that waits for a writer, which may have
-        // been frozen.
-        sqlx::query("set local lock_timeout = '10s'")
+        sqlx::query("select set_config('lock_timeout', $1, true)")
+            .bind(format!("{}ms", REMOVAL_LOCK_WAIT.as_millis()))
             .execute(&mut *tx)
             .await?;
         // Triggers see to provenance and statistics: migration 0010.
